@@ -1,0 +1,40 @@
+# Every target sets up what it needs: a virtual environment with the locked dependencies.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: plan apply test test-slow check format benchmarks clean
+
+plan: $(READY)
+	@$(BIN)/custody plan $(ARGS)
+
+apply: $(READY)
+	@$(BIN)/custody apply $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+test-slow: $(READY)
+	@$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -n 2 tests/unit
+
+format: $(READY)
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up .venv from requirements.lock (once, two to three minutes) ..." >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "custody needs Python 3.11 or newer; run: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv

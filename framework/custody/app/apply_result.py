@@ -1,0 +1,43 @@
+"""What an apply did, as values: for each model what happened, what was measured, and where it is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from custody.domain.plan import Category, Plan, StageMove
+from custody.domain.record import Run, RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedModel:
+    """What came of one model: its run (new, judged again or promoted), and what was decided about it.
+
+    `promoted` are the stages that moved, `registered` the version that the run became, `commit` its newest record.
+    `reused` and `ran` are steps in order. `note` is one line about what surprises.
+    """
+
+    model: str
+    category: Category
+    run: Run | None = None
+    run_status: RunStatus | None = None
+    promoted: tuple[StageMove, ...] = ()
+    registered: str | None = None
+    commit: str | None = None
+    note: str = ""
+    reused: tuple[str, ...] = ()
+    ran: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One apply: its plan, the models in order of name, the dataset versions recorded, and the ledger's head after it.
+
+    `seconds` is wall time; `cancelled` is whether it was interrupted.
+    """
+
+    plan: Plan
+    models: tuple[AppliedModel, ...] = ()
+    data: tuple[str, ...] = ()
+    seconds: float = 0.0
+    ledger_head: str | None = None
+    cancelled: bool = False

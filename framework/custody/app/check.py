@@ -1,0 +1,64 @@
+"""`check`: whether the specs of the working tree are sound. Runs no code of the user, reads no ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from custody.app.project import Project
+from custody.domain.problem import Problem, Severity
+from custody.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found: all problems, and how many models and datasets are sound."""
+
+    problems: tuple[Problem, ...]
+    models: int
+    datasets: int
+
+    @property
+    def errors(self) -> int:
+        """How many problems stop a command."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+    @property
+    def warnings(self) -> int:
+        """How many problems are only shown."""
+        return len(self.problems) - self.errors
+
+
+def check(project: Project, paths: Sequence[Path] = ()) -> Checked:
+    """Check all specs, and tell of those at or below `paths` (default: of all).
+
+    Raises UsageError for a path that is not in the project.
+    """
+    spec, problems = project.load()
+    inside = tuple(_inside(project.root, path) for path in paths)
+    models = [model.directory for model in spec.models.values()]
+    datasets = [dataset.directory for dataset in spec.datasets.values()]
+    return Checked(
+        tuple(problem for problem in problems if _wanted(problem.place.path if problem.place else "", inside)),
+        sum(_wanted(directory, inside) for directory in models),
+        sum(_wanted(directory, inside) for directory in datasets),
+    )
+
+
+def _inside(root: Path, path: Path) -> str:
+    """Return the path from the project root, with forward slashes; empty for the root itself."""
+    found = path.resolve()
+    if not found.is_relative_to(root):
+        raise UsageError(f"{path} is not in the project {root}", code="E642", help=("custody check",))
+    if not found.exists():
+        raise UsageError(f"there is no {path}", code="E642", help=("custody check",))
+    inside = found.relative_to(root).as_posix()
+    return "" if inside == "." else inside
+
+
+def _wanted(path: str, inside: Sequence[str]) -> bool:
+    """Whether `path` lies at or below one of the paths, or one of them below it: a file stands for its model."""
+    if not inside:
+        return True
+    return any(not one or f"{path}/".startswith(f"{one}/") or f"{one}/".startswith(f"{path}/") for one in inside)

@@ -1,0 +1,21 @@
+"""Log: the records of the ledger, newest first."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from custody.app.project import Project
+from custody.domain.record import Entry
+from custody.errors import UsageError
+
+
+def read_log(project: Project, model: str | None = None, limit: int | None = None) -> tuple[Entry, ...]:
+    """Return the newest `limit` records (None: all) of one model or of all. Raises UsageError for an unknown model."""
+    ledger = project.ledger
+    found = tuple(ledger.entries(model, limit))
+    if model and not found:
+        known = ledger.state().models
+        near = get_close_matches(model, known, 1)
+        hint = (f"custody log {near[0]}",) if near else ("custody log",)
+        raise UsageError(f"nothing is recorded of {model!r}", code="E601", help=hint)
+    return found

@@ -1,0 +1,96 @@
+"""Plan: from the specs of a revision and the ledger to the changes. Writes nothing, runs no code of the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from custody.app.code import Code, closures, digests
+from custody.app.project import CONFIG, Project
+from custody.core.planner import Lookup, changes, plan_id
+from custody.core.recording import last_entry
+from custody.domain.plan import Category, Change, Plan
+from custody.domain.ports import Read
+from custody.domain.record import State
+from custody.domain.spec import Spec
+from custody.errors import UsageError
+from custody.ledger.intents import Intents
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan with all that it was made from, for apply."""
+
+    plan: Plan
+    spec: Spec
+    state: State
+    code: dict[str, Code]
+    read: Read
+    lookup: Lookup
+
+
+def make_plan(project: Project, *, revision: str | None = None, targets: Sequence[str] = ()) -> Plan:
+    """Plan the working tree, or the commit `revision`, against the ledger; only `targets` where any are given.
+
+    Raises InvalidSpecError where the specs have errors, UsageError for an unknown target.
+    """
+    return prepare(project, revision, targets).plan
+
+
+def prepare(project: Project, revision: str | None, targets: Sequence[str] = ()) -> Prepared:
+    """Plan, and return the plan with its ingredients."""
+    worktree = project.worktree
+    spec = project.load_valid(revision)
+    state = project.ledger.state()
+    read = worktree.reader(revision)
+    code = closures(spec, read)
+    lookup = Lookup(project.ledger.step, project.ledger.runs_with_key, project.store.has)
+    lock = worktree.blob(revision, spec.config.lock) if spec.config.lock else None
+    planned = _targeted(changes(spec, state, digests(code), lookup, lock), targets, spec, state)
+    plan = Plan(
+        id=plan_id(planned),
+        changes=planned,
+        spec_commit=revision or worktree.head(),
+        branch=worktree.branch(),
+        ledger_head=state.head,
+        new_versions=_new_versions(spec, state, planned),
+        dirty=relevant(worktree.dirty(), spec) if revision is None else (),
+        warnings=spec.warnings
+        + tuple(item for steps in code.values() for one in steps.values() for item in one.warnings),
+        last=last_entry(next(iter(project.ledger.entries(limit=1)), None)),
+        crashed=tuple(item.run_id for item in Intents(worktree.common_dir).abandoned()),
+    )
+    return Prepared(plan, spec, state, code, read, lookup)
+
+
+def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:
+    """Return those of `paths` that a plan can depend on: specs, code beside them, extensions and the config."""
+    config = spec.config
+    roots = (f"{config.models}/", f"{config.datasets}/", *(f"{root.rstrip('/')}/" for root in config.extensions))
+    return tuple(
+        path for path in paths if path == CONFIG or (path.startswith(roots) and path.endswith((".yaml", ".py")))
+    )
+
+
+def _targeted(planned: tuple[Change, ...], targets: Sequence[str], spec: Spec, state: State) -> tuple[Change, ...]:
+    known: Collection[str] = {*spec.models, *state.models}
+    for target in targets:
+        if target not in known:
+            raise UsageError(f"there is no model {target!r}", code="E601", help=("custody status",))
+    return tuple(change for change in planned if not targets or change.model in targets)
+
+
+def _new_versions(spec: Spec, state: State, planned: tuple[Change, ...]) -> tuple[str, ...]:
+    """Committed versions that the ledger does not hold yet, of the datasets of the planned models.
+
+    A version whose model is blocked is left alone: nothing of it will be read.
+    """
+    used = {change.model for change in planned if change.category is not Category.BLOCKED} & set(spec.models)
+    names = {spec.models[name].dataset.name for name in used} & set(spec.datasets)
+    labels = (f"{name}@{version}" for name in sorted(names) for version in spec.datasets[name].versions)
+    return tuple(label for label in labels if label not in state.datasets)
+
+
+def with_crashed_recorded(plan: Plan) -> Plan:
+    """Return `plan` once its crashed runs are on the ledger."""
+    return replace(plan, crashed=())

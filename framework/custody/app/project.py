@@ -1,0 +1,93 @@
+"""A project: the root that `.mlops/config.yaml` marks, and the adapters that serve it, each made when first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from custody import __version__
+from custody.domain.ports import Ledger, Store
+from custody.domain.problem import Problem, Severity
+from custody.domain.spec import Config, Spec
+from custody.errors import InvalidSpecError, UsageError
+from custody.git.worktree import GitWorktree, open_worktree
+
+CONFIG = ".mlops/config.yaml"
+
+
+@dataclass
+class Project:
+    """Where everything of one project is. `clock` gives the time for records, in UTC."""
+
+    root: Path
+    worktree: GitWorktree
+    config: Config
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    @property
+    def state_dir(self) -> Path:
+        """What is remembered outside Git and may be deleted: logs, Prefect's home, `last.json`."""
+        return self.root / ".mlops" / "state"
+
+    @cached_property
+    def store(self) -> Store:
+        from custody.content.store import FileStore
+
+        return FileStore(self.root / ".mlops" / "store")
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from custody.app.readme import render_readme
+        from custody.ledger.ledger import GitLedger
+
+        return GitLedger(
+            self.worktree, self.config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock
+        )
+
+    def now(self) -> str:
+        """The time as records hold it: ISO 8601, UTC, whole seconds."""
+        return self.clock().isoformat(timespec="seconds")
+
+    def load(self, revision: str | None = None) -> tuple[Spec, tuple[Problem, ...]]:
+        """Load the specs of a commit, or of the working tree where `revision` is None, with all their problems."""
+        from custody.spec.load import load
+
+        reader = self.worktree.reader(revision)
+        loaded = load(reader, lambda under: self.worktree.files(revision, under))
+        return loaded.spec, loaded.problems
+
+    def load_valid(self, revision: str | None = None) -> Spec:
+        """Load the specs; raises InvalidSpecError where there is any error."""
+        spec, problems = self.load(revision)
+        if errors := _errors(problems):
+            raise InvalidSpecError(problems, errors)
+        return spec
+
+
+def open_project(start: Path) -> Project:
+    """Open the project around `start`; raises UsageError where no folder above holds `.mlops/config.yaml`."""
+    from custody.spec.load import load_config
+
+    root = find_root(start)
+    worktree = open_worktree(root)
+    config, problems = load_config(worktree.reader(None))
+    if config is None:
+        raise InvalidSpecError(problems, _errors(problems))
+    return Project(root, worktree, config)
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds `.mlops/config.yaml`."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG).is_file():
+            return folder
+    message = f"no custody project here: neither {here} nor a folder above it holds {CONFIG}"
+    raise UsageError(message, code="E600", help=("custody init",))
+
+
+def _errors(problems: Sequence[Problem]) -> int:
+    return sum(problem.severity is Severity.ERROR for problem in problems)

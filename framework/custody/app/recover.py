@@ -1,0 +1,42 @@
+"""Recover: record the runs whose process died before it could, from the intents that they left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from custody.app.project import Project
+from custody.core.recording import Source, run_record
+from custody.domain.record import Failure, Run, RunStatus
+from custody.ledger.intents import Abandoned, Intents
+
+
+def recover(project: Project) -> tuple[Run, ...]:
+    """Append one `crashed` record for every abandoned run and remove its intent; a landed run is not recorded twice.
+
+    The steps that had finished are in the record, so that the next run of the same inputs reuses them.
+    """
+    intents = Intents(project.worktree.common_dir)
+    return tuple(run for item in intents.abandoned() if (run := _recover(project, intents, item)))
+
+
+def _recover(project: Project, intents: Intents, item: Abandoned) -> Run | None:
+    run = None
+    if project.ledger.commit_of(item.run_id) is None:
+        try:
+            run = _crashed(item)
+        except (KeyError, TypeError, ValueError):
+            # A torn header: the process died before any step began, so there is nothing to record.
+            intents.remove(item.run_id)
+            return None
+        source = Source(str(run.code), str(item.header.get("behalf", "")))
+        project.ledger.append(run_record(run, str(item.header.get("spec", "")).encode(), source, None, None))
+    intents.remove(item.run_id)
+    return run
+
+
+def _crashed(item: Abandoned) -> Run:
+    run = Run.from_dict(item.header["run"])
+    steps = {step.step: step for step in item.steps}
+    where = item.last_started if item.last_started and item.last_started not in steps else "start"
+    failure = Failure(where, "the process died before it could record (killed, or the machine stopped)")
+    return replace(run, status=RunStatus.CRASHED, steps=steps, failure=failure)

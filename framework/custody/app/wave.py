@@ -1,0 +1,107 @@
+"""A wave: the graph of all models that have steps to run, with an intent on disk for each of their runs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from custody.app.code import materialise
+from custody.app.conclude import Recorder
+from custody.app.plan import Prepared
+from custody.app.project import Project
+from custody.app.steps import Running, RunSteps
+from custody.core.compiler import compile_graph
+from custody.domain.graph import Graph
+from custody.domain.plan import Change
+from custody.domain.spec import Column
+from custody.ledger.intents import Intents
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """What the engine is given, and the runs that it is for, by model."""
+
+    graph: Graph
+    steps: RunSteps
+    changes: Mapping[str, Change]
+    runs: Mapping[str, Running]
+
+    def close(self) -> None:
+        """Let go of the intents that are left; those of runs without a record stay for the next command."""
+        for run in self.runs.values():
+            run.intent.release()
+
+
+def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | None:
+    """Return the wave of a plan; None where no step has to run. Opens the intents."""
+    changes = {change.model: change for change in prepared.plan.active if change.to_run}
+    if not changes:
+        return None
+    graph = compile_graph(
+        changes.values(), prepared.spec.models, lambda model, step: _settings(project, prepared, model, step)
+    )
+    runs = {name: _running(project, prepared, recorder, change) for name, change in changes.items()}
+    steps = RunSteps(
+        runs,
+        prepared.lookup,
+        project.store,
+        project.root / ".mlops" / "store",
+        project.state_dir / "logs",
+        prepared.spec.config.extensions,
+    )
+    return Wave(graph, steps, changes, runs)
+
+
+def _running(project: Project, prepared: Prepared, recorder: Recorder, change: Change) -> Running:
+    model = prepared.spec.models[change.model]
+    run_id = secrets.token_hex(8)
+    code = prepared.code.get(model.name)
+    folder = materialise(code, prepared.read, project.state_dir / "code") if code else None
+    intent = Intents(project.worktree.common_dir).open(run_id, recorder.header(change, run_id))
+    return Running(run_id, intent, model.directory, folder)
+
+
+def _settings(project: Project, prepared: Prepared, name: str, step: str) -> Mapping[str, Any]:
+    spec = prepared.spec
+    model = spec.models[name]
+    dataset, manifest = spec.datasets[model.dataset.name], spec.resolve(model.dataset)
+    match step:
+        case "fetch" if manifest is not None:
+            source = dataset.source
+            return {
+                "dataset": dataset.name,
+                "version": manifest.version,
+                "purpose": model.purpose,
+                "purposes": list(dataset.purposes),
+                "root": str(project.root),
+                "file": manifest.files[0].sha256,
+                "rows": manifest.rows,
+                "key": dataset.key,
+                "time": dataset.time,
+                "source": {"uses": source.name, "with": dict(source.with_)} if source else None,
+                "columns": {column.name: _column(column) for column in dataset.columns.values()},
+                "digests": {column: facts.get("digest") for column, facts in manifest.columns.items()},
+                "kinds": {column: facts.get("kind") for column, facts in manifest.columns.items()},
+                "raw": dict(manifest.source),
+            }
+        case "validate":
+            return {"sensitive": sorted(column.name for column in dataset.columns.values() if column.sensitive)}
+        case "train":
+            from custody.spec.estimators import locate
+
+            return {"estimator": locate(model.train.name)}
+        case "evaluate" if manifest is not None and dataset.key in manifest.stored_columns:
+            return {"key": dataset.key}
+        case _:
+            return {}
+
+
+def _column(column: Column) -> dict[str, Any]:
+    value: dict[str, Any] = {name: getattr(column, name) for name in Column.__slots__ if name != "name"}
+    return {
+        name: list(item) if isinstance(item, tuple) else item
+        for name, item in value.items()
+        if item not in (None, False)
+    }

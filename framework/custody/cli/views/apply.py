@@ -1,0 +1,228 @@
+"""What an apply did: a table of models with what was measured, failures with their step and error, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from custody.app.apply_result import Applied, AppliedModel
+from custody.cli.views.plan import FORMAT_VERSION, move_json
+from custody.cli.views.text import Tone, columns, fit, one_line, plural
+from custody.core.recording import gate_line
+from custody.domain.graph import StepStatus
+from custody.domain.plan import Category
+from custody.domain.record import Run, RunStatus
+
+_METRICS = 2
+_HEAD = ("", "model", "what", "result", "metrics", "gates", "now", "run")
+
+
+class Ending(Enum):
+    """How it went for one model; the exit code hangs on it."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+_SIGNS = {
+    Ending.DONE: Tone.GOOD("✓"),
+    Ending.REFUSED: Tone.WARN("!"),
+    Ending.FAILED: Tone.BAD("✗"),
+    Ending.INTERRUPTED: Tone.WARN("-"),
+}
+
+
+def ending(item: AppliedModel) -> Ending:
+    """Return how it went for a model: a refusal is of a gate or of a rule, a failure of a step."""
+    if item.category is Category.BLOCKED:
+        return Ending.REFUSED
+    match item.run_status:
+        case RunStatus.BLOCKED | RunStatus.REJECTED:
+            return Ending.REFUSED
+        case RunStatus.FAILED | RunStatus.CRASHED:
+            return Ending.FAILED
+        case RunStatus.INTERRUPTED:
+            return Ending.INTERRUPTED
+        case _:
+            return Ending.DONE
+
+
+def text(applied: Applied) -> str:
+    """Return the table, what failed and why, the totals, where to look and how to undo."""
+    parts = [_table(applied), _data(applied), _failures(applied), _totals(applied), _next(applied)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def to_json(applied: Applied, exit_code: int) -> dict[str, Any]:
+    """Return the same facts as the text."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "plan_id": applied.plan.id,
+        "spec_commit": applied.plan.spec_commit,
+        "ledger_head": applied.ledger_head,
+        "exit_code": exit_code,
+        "cancelled": applied.cancelled,
+        "seconds": applied.seconds,
+        "data": list(applied.data),
+        "models": [_model_json(item) for item in applied.models],
+    }
+
+
+def metrics_text(run: Run | None, most: int = _METRICS) -> str:
+    """Return the metrics that gates name first, then others, at most `most` of them."""
+    if run is None:
+        return ""
+    judged = [name for name in run.limits.get("metrics", {}) if name in run.metrics]
+    names = dict.fromkeys([*judged, *run.metrics])
+    return ", ".join(f"{one_line(name)} {number(run.metrics[name])}" for name in list(names)[:most])
+
+
+def number(value: float | None) -> str:
+    """Return a metric as a table shows it."""
+    return "none" if value is None else f"{value:.4g}"
+
+
+def _table(applied: Applied) -> str:
+    if not applied.models:
+        return ""
+    rows = [[Tone.FAINT(cell) for cell in _HEAD], *(_row(item) for item in applied.models)]
+    return "\n".join(columns(rows))
+
+
+def _row(item: AppliedModel) -> list[str]:
+    run = item.run
+    gates = run.verdict.count if run and run.verdict and run.verdict.gates else ""
+    return [
+        _SIGNS[ending(item)],
+        one_line(item.model),
+        item.category.word,
+        _result(item),
+        metrics_text(run),
+        gates,
+        _now(item),
+        run.id[:8] if run else "",
+    ]
+
+
+def _result(item: AppliedModel) -> str:
+    if item.category is Category.BLOCKED or item.run_status is RunStatus.BLOCKED:
+        return "refused"
+    match item.run_status:
+        case RunStatus.PASSED:
+            return "passed"
+        case RunStatus.REJECTED:
+            return "gates failed"
+        case None:
+            return "done"
+        case status:
+            return str(status)
+
+
+def _now(item: AppliedModel) -> str:
+    stages = [
+        f"{one_line(move.stage)} → {'nothing' if move.cleared else move.version or item.registered or '?'}"
+        for move in item.promoted
+    ]
+    return ", ".join(stages) or (item.registered or "")
+
+
+def _data(applied: Applied) -> str:
+    return f"Recorded data: {', '.join(one_line(name) for name in applied.data)}." if applied.data else ""
+
+
+def _failures(applied: Applied) -> str:
+    return "\n".join(line for item in applied.models for line in _trouble(item))
+
+
+def _trouble(item: AppliedModel) -> Iterator[str]:
+    run, model = item.run, one_line(item.model)
+    if run and run.failure:
+        failure = run.failure
+        step = run.steps.get(failure.step)
+        after = f", after {duration(step.seconds)}" if step and step.seconds else ""
+        yield f"{Tone.BAD(model)}  step {one_line(failure.step)}{after}: {fit(one_line(failure.error), 300)}"
+        if failure.log:
+            yield f"{' ' * len(model)}  log: custody show {run.id[:8]} --log"
+    elif run and run.verdict and not run.verdict.passed and item.run_status is RunStatus.REJECTED:
+        for gate in run.verdict.gates:
+            if not gate.passed:
+                yield f"{Tone.WARN(model)}  gate {one_line(gate_line(gate))}"
+    if item.note and not (run and run.failure and run.failure.error == item.note):
+        yield f"{model}  {one_line(item.note)}"
+
+
+def _totals(applied: Applied) -> str:
+    counts = {kind: sum(ending(item) is kind for item in applied.models) for kind in Ending}
+    steps = [step for item in applied.models for step in item.ran]
+    reused = sum(len(item.reused) for item in applied.models)
+    parts = [f"{count} {kind.value}" for kind, count in counts.items() if count] or ["nothing to do"]
+    work = f"{plural(len(steps), 'step')} ran, {reused} reused" if steps or reused else "no step ran"
+    ledger = f" · ledger {applied.ledger_head[:7]}" if applied.ledger_head else ""
+    return f"Plan {applied.plan.id[:7]}: {', '.join(parts)} in {duration(applied.seconds)} · {work}{ledger}"
+
+
+def _next(applied: Applied) -> str:
+    done = [item for item in applied.models if ending(item) is Ending.DONE]
+    failed = any(ending(item) in {Ending.FAILED, Ending.INTERRUPTED} for item in applied.models)
+    lines = []
+    if failed:
+        lines.append(f"Again:    {_command('custody apply')}(finished steps are reused)")
+    if done:
+        lines.append(f"Look at:  {_command(f'custody trace {one_line(done[0].model)}')}(the chain of custody)")
+        lines.append(f"          {_command('custody log')}(all records, newest first)")
+    moved = next((item for item in done if any(move.before for move in item.promoted)), None)
+    if moved and applied.plan.spec_commit:
+        undo = f"git revert {applied.plan.spec_commit[:7]} && custody apply"
+        remark = (
+            f"the earlier run is found again, nothing trains; who changed what: custody trace {one_line(moved.model)}"
+        )
+        lines.append(f"Undo:     {undo}   ({remark})")
+    return "\n".join(lines)
+
+
+def _command(command: str) -> str:
+    """Return a command followed by blanks up to the column of its remark."""
+    return f"{command:<30}  "
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as `0.8 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds is None:
+        return "?"
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+
+
+def _model_json(item: AppliedModel) -> dict[str, Any]:
+    run = item.run
+    return {
+        "model": item.model,
+        "category": item.category.word,
+        "ending": ending(item).value,
+        "status": str(item.run_status) if item.run_status else None,
+        "run": run.id if run else None,
+        "commit": item.commit,
+        "version": item.registered,
+        "moves": [move_json(move) for move in item.promoted],
+        "metrics": dict(run.metrics) if run else {},
+        "verdict": run.verdict.to_dict() if run and run.verdict else None,
+        "failure": run.failure.to_dict() if run and run.failure else None,
+        "artifact": run.artifact if run else None,
+        "note": item.note,
+        "ran": list(item.ran),
+        "reused": list(item.reused),
+        "seconds": _seconds(run),
+    }
+
+
+def _seconds(run: Run | None) -> Mapping[str, float]:
+    steps = run.steps.items() if run else ()
+    return {name: step.seconds for name, step in steps if step.seconds is not None and step.status is StepStatus.DONE}

@@ -1,0 +1,274 @@
+"""A plan as text, one block a change, and as JSON. A plan's JSON is for reading; nothing executes it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from custody.cli.views.text import Tone, fit, one_line, pad, plural, width, wrapped
+from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
+
+FORMAT_VERSION = "1.0"
+_VALUE = 60
+_REASONS = 8
+_FILES = 5
+_QUIET = {Category.NOOP}
+_TONES = {Category.BLOCKED: Tone.BAD, Category.HELD: Tone.WARN, Category.ROLLBACK: Tone.WARN}
+_BEFORE = {
+    "param.changed": "param ",
+    "limit.changed": "limit ",
+    "stage.changed": "stage ",
+    "contract.changed": "contract of ",
+    "gate.failed": "gate ",
+}
+_AFTER = {
+    "run.failed": " failed",
+    "run.crashed": " crashed",
+    "run.interrupted": " was interrupted",
+    "run.blocked": " was refused",
+    "purpose.refused": " is not allowed",
+    "version.edited": " was edited after it was recorded",
+    "contract.changed": " changed",
+    "slice.changed": " changed",
+    "features.changed": " changed",
+}
+
+
+def text(plan: Plan, version: str) -> str:
+    """Return the plan as `custody plan` prints it; `version` is custody's own."""
+    if not plan.has_changes and not _shown(plan) and not plan.crashed:
+        return "\n".join([header(plan, version), *_dirty(plan), "", *_environment(plan), nothing_to_do(plan)])
+    lines = [header(plan, version), *_dirty(plan), *_crashed(plan), ""]
+    lines += [f"  + data      {name} will be recorded" for name in plan.new_versions]
+    lines += [line for change in _shown(plan) for line in block(change, _widths(plan))]
+    lines += _environment(plan)
+    unchanged = sum(change.category is Category.NOOP for change in plan.changes)
+    if unchanged:
+        lines.append(f"  = {plural(unchanged, 'model')} unchanged")
+    lines.append("")
+    if not plan.has_changes and not plan.crashed:
+        return "\n".join([*lines, nothing_to_do(plan)])
+    lines.append(f"Plan {Tone.STRONG(plan.id[:7])}: {summary(plan)}.")
+    lines.append(f"Next: {Tone.STRONG(_next(plan))}")
+    return "\n".join(lines)
+
+
+def header(plan: Plan, version: str) -> str:
+    """Return `custody 0.1.0 · spec 9f31c2e (branch main) · ledger 41ab07c`."""
+    spec = f"spec {plan.spec_commit[:7]}" if plan.spec_commit else "spec not committed yet"
+    where = f" (branch {one_line(plan.branch)})" if plan.branch else " (no branch)" if plan.spec_commit else ""
+    edited = " with uncommitted changes" if plan.dirty else ""
+    ledger = f"ledger {plan.ledger_head[:7]}" if plan.ledger_head else "ledger empty"
+    return Tone.FAINT(f"custody {version} · {spec}{where}{edited} · {ledger}")
+
+
+def block(change: Change, widths: tuple[int, int] = (0, 0)) -> list[str]:
+    """Return the lines of one change: sign, model, word, reasons; then steps, moves and notes."""
+    tone = _TONES.get(change.category, Tone.STRONG)
+    model, word = one_line(change.model), change.category.word
+    head = f"  {tone(change.category.sign)} {pad(model, widths[0])}  {tone(word)}{' ' * (widths[1] - len(word))}  "
+    indent = " " * width(head)
+    details = [*_reason_lines(change.reasons), *_work(change), *(one_line(note) for note in change.notes)]
+    details += [f"? {reason_text(reason)}" for reason in change.annotations]
+    first, *rest = details or [""]
+    return [(head + first).rstrip(), *(indent + line for line in rest)]
+
+
+def reason_text(reason: Reason, *, place: bool = True) -> str:
+    """Return one reason in words: what, before → after, a note, and where it is written."""
+    words = _BEFORE.get(reason.code, "") + one_line(reason.subject) + _AFTER.get(reason.code, "")
+    if reason.code == "gate.failed":
+        words += f" not passed: {_measured(reason.after)}, limit {_measured(reason.before)}"
+    elif reason.before is not None or reason.after is not None:
+        words += f" {value(reason.before)} → {_after(reason)}"
+    if reason.note:
+        words += f" ({fit(one_line(reason.note), 160)})"
+    return f"{words}  {Tone.FAINT(one_line(str(reason.place)))}" if place and reason.place else words
+
+
+def value(item: Any) -> str:
+    """Return a value of a spec as a reason shows it."""
+    if item is None:
+        return "nothing"
+    shown = item if isinstance(item, str) and item.strip() else json.dumps(item, ensure_ascii=False, default=str)
+    return fit(one_line(shown), _VALUE)
+
+
+def _measured(item: Any) -> str:
+    return f"{item:.6g}" if isinstance(item, float) else value(item)
+
+
+def move_text(move: StageMove) -> str:
+    """Return `production: run 1a2b3c4d → v4`."""
+    before = f"run {move.before[:8]}" if move.before else "nothing"
+    if move.cleared:
+        after = "nothing"
+    elif move.version:
+        after = move.version
+    else:
+        after = f"run {move.run[:8]}" if move.run else "this run, if its gates pass"
+    return f"{one_line(move.stage)}: {before} → {after}"
+
+
+def summary(plan: Plan) -> str:
+    """Return `1 new data version · 1 retrain · 3 unchanged`."""
+    counts = Counter(change.category for change in plan.changes)
+    parts = [plural(len(plan.new_versions), "new data version")] if plan.new_versions else []
+    parts += [f"{counts[item]} {item.word}" for item in Category if counts[item] and item is not Category.NOOP]
+    if counts[Category.NOOP]:
+        parts.append(f"{counts[Category.NOOP]} unchanged")
+    return " · ".join(parts) or "no models"
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Return the one line that says since when and by whom there is nothing to do."""
+    matching = sum(change.category is Category.NOOP for change in plan.changes)
+    others = [change.category.word for change in plan.changes if change.category is not Category.NOOP]
+    rest = "".join(f", {count} {word}" for word, count in Counter(others).items())
+    if not plan.last:
+        return f"Nothing to do: {'no model is declared' if not plan.changes else f'{matching} match'}{rest}."
+    verb = "matches" if matching == 1 else "match"
+    last = plan.last
+    facts = [
+        (plan.ledger_head or "")[:7],
+        f'last record "{one_line(str(last.get("subject", "")))}"',
+        f"by {one_line(str(last.get('who', '?')))} on {one_line(str(last.get('when', '?')))}",
+    ]
+    if last.get("code"):
+        facts[-1] += f", spec commit {str(last['code'])[:7]}"
+    head, subject, who = facts
+    return f"Nothing to do: {plural(matching, 'model')} {verb} the ledger ({head}, {subject} {who}){rest}."
+
+
+def to_json(plan: Plan, version: str) -> dict[str, Any]:
+    """Return the plan with the same facts as the text; within one major format only fields are added."""
+    counts = Counter(change.category.word for change in plan.changes)
+    return {
+        "format_version": FORMAT_VERSION,
+        "plan_id": plan.id,
+        "tool": version,
+        "spec_commit": plan.spec_commit,
+        "branch": plan.branch,
+        "ledger_head": plan.ledger_head,
+        "has_changes": plan.has_changes,
+        "summary": dict(counts),
+        "changes": [change_json(change) for change in plan.changes],
+        "new_versions": list(plan.new_versions),
+        "dirty": list(plan.dirty),
+        "crashed": list(plan.crashed),
+        "warnings": [problem.to_dict() for problem in plan.warnings],
+        "last": dict(plan.last) or None,
+    }
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """Return one change."""
+    return {
+        "model": change.model,
+        "category": change.category.word,
+        "sign": change.category.sign,
+        "reasons": [reason.to_dict() for reason in change.reasons],
+        "steps": [_step_json(step) for step in change.steps],
+        "moves": [move_json(move) for move in change.moves],
+        "run": change.run,
+        "notes": list(change.notes),
+        "annotations": [reason.to_dict() for reason in change.annotations],
+    }
+
+
+def move_json(move: StageMove) -> dict[str, Any]:
+    """Return one move of a stage."""
+    return {
+        "stage": move.stage,
+        "before": move.before,
+        "run": move.run,
+        "version": move.version,
+        "cleared": move.cleared,
+    }
+
+
+def _step_json(step: PlannedStep) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "do": step.do.value,
+        "key": step.key,
+        "inputs": dict(step.inputs),
+        "source": step.known.source if step.known else None,
+    }
+
+
+def _shown(plan: Plan) -> tuple[Change, ...]:
+    return tuple(change for change in plan.changes if change.category not in _QUIET)
+
+
+def _widths(plan: Plan) -> tuple[int, int]:
+    shown = _shown(plan)
+    return (
+        max((width(one_line(change.model)) for change in shown), default=0),
+        max((len(change.category.word) for change in shown), default=0),
+    )
+
+
+def _reason_lines(reasons: tuple[Reason, ...]) -> list[str]:
+    lines = [reason_text(reason) for reason in reasons[:_REASONS]]
+    if len(reasons) > _REASONS:
+        lines.append(f"… and {plural(len(reasons) - _REASONS, 'more reason')} (custody plan --json)")
+    return lines
+
+
+def _work(change: Change) -> Iterator[str]:
+    if not change.active:
+        return
+    if steps := _steps(change):
+        yield Tone.FAINT(steps)
+    for move in change.moves:
+        yield move_text(move)
+
+
+def _steps(change: Change) -> str:
+    by_do = {do: [step.step for step in change.steps if step.do is do] for do in Do}
+    if not by_do[Do.RUN] and not by_do[Do.MAYBE]:
+        return "no step runs" if change.steps else ""
+    if not by_do[Do.REUSE]:
+        return f"run {', '.join(step.step for step in change.steps)}"
+    words = ((Do.REUSE, "reuse"), (Do.RUN, "run"), (Do.MAYBE, "as needed"))
+    return " · ".join(f"{word} {', '.join(by_do[do])}" for do, word in words if by_do[do])
+
+
+def _after(reason: Reason) -> str:
+    """`customers@v3 → v4`: a dataset's name is not said twice."""
+    before, after = reason.before, reason.after
+    if reason.code.startswith("data.") and isinstance(before, str) and isinstance(after, str):
+        name = before.partition("@")[0]
+        return value(after.removeprefix(f"{name}@"))
+    return value(after)
+
+
+def _environment(plan: Plan) -> list[str]:
+    """Return what differs around unchanged models; causes no work."""
+    found: dict[str, list[str]] = {}
+    for change in plan.changes:
+        for reason in change.annotations if change.category is Category.NOOP else ():
+            found.setdefault(reason_text(reason), []).append(one_line(change.model))
+    return [f"  ? {', '.join(models)}  environment  {words}" for words, models in found.items()]
+
+
+def _dirty(plan: Plan) -> list[str]:
+    if not plan.dirty:
+        return []
+    named = ", ".join(one_line(path) for path in plan.dirty[:_FILES])
+    more = f" and {len(plan.dirty) - _FILES} more" if len(plan.dirty) > _FILES else ""
+    note = f"This plans the working tree, which differs from the commit in {named}{more}; apply works from the commit."
+    return wrapped(note, indent="  ")
+
+
+def _crashed(plan: Plan) -> list[str]:
+    return [f"  Run {one_line(run)[:8]} died without a record; the next apply records it." for run in plan.crashed]
+
+
+def _next(plan: Plan) -> str:
+    if plan.dirty or not plan.spec_commit:
+        return 'git commit -a -m "…", then custody apply' if plan.spec_commit else "git commit, then custody apply"
+    return "custody apply"

@@ -1,0 +1,1 @@
+"""Decisions: pure functions over domain values. No I/O, no clock, no foreign library but numpy."""

@@ -1,0 +1,173 @@
+"""Reasons: what differs between the inputs of a recorded run and those of the spec, with the place of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from custody.domain.plan import Reason
+from custody.domain.problem import Place
+from custody.domain.record import Run, RunStatus
+from custody.domain.spec import DatasetSpec, Manifest, ModelSpec
+
+_UNFINISHED = {
+    RunStatus.FAILED: "run.failed",
+    RunStatus.CRASHED: "run.crashed",
+    RunStatus.INTERRUPTED: "run.interrupted",
+    RunStatus.BLOCKED: "run.blocked",
+}
+_IN_MODEL = {"target", "task", "positive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A declared model beside the run that it is compared with."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    manifest: Manifest
+    run: Run
+
+
+def input_reasons(pair: Comparison, inputs: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
+    """Return why the steps' inputs differ from those that the run recorded; each difference once, earliest first."""
+    reasons: dict[tuple[str, str], Reason] = {}
+    for step, now in inputs.items():
+        before = pair.run.steps.get(step)
+        if before is None:
+            continue
+        for name, old, new in _changed(before.inputs, now):
+            for reason in _reasons(pair, step, name, (old, new)):
+                reasons.setdefault((reason.code, reason.subject), reason)
+    return list(reasons.values())
+
+
+def limit_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reason]:
+    """Return one reason for each limit that was added, removed, raised or lowered."""
+    reasons = []
+    for path, old, new in _changed(_flat(before), _flat(now)):
+        reasons.append(Reason("limit.changed", path, old, new, model.place("gates", path), _direction(old, new)))
+    return reasons
+
+
+def metadata_of(model: ModelSpec, manifest: Manifest) -> dict[str, Any]:
+    """Return what is recorded of a model beside its results: nothing here is an input of a step."""
+    return {
+        "owner": model.owner,
+        "purpose": model.purpose,
+        "tier": model.tier,
+        "description": model.description,
+        "dataset": f"{manifest.dataset}@{manifest.version}",
+    }
+
+
+def metadata_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reason]:
+    """Return one reason for each field of `metadata_of` that changed."""
+    reasons = []
+    for name, old, new in _changed(before, now):
+        place = model.place("data", "dataset") if name == "dataset" else model.place("model", name)
+        note = "same contents" if name == "dataset" else ""
+        reasons.append(Reason("metadata.changed", name, old, new, place, note))
+    return reasons
+
+
+def unfinished_reason(run: Run) -> Reason | None:
+    """Return the reason to go on after a run that did not reach its gates; None where it did."""
+    code = _UNFINISHED.get(run.status)
+    if code is None:
+        return None
+    failure = run.failure
+    note = f"{failure.step}: {failure.error}" if failure else ""
+    return Reason(code, f"run {run.id[:8]}", note=note)
+
+
+def _reasons(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) -> Iterator[Reason]:
+    model, (old, new) = pair.model, values
+    match name:
+        case "logical":
+            yield _data_reason(pair)
+        case "contract":
+            yield Reason("contract.changed", pair.dataset.name, place=pair.dataset.document.place("columns"))
+        case "with":
+            yield from _param_reasons(model, step, old, new)
+        case "code":
+            yield Reason("code.changed", f"{step} code", _short(old), _short(new), _code_place(model, step))
+        case "features":
+            yield Reason("features.changed", "features", place=model.place("data", "features"), note=_sets(old, new))
+        case "slices":
+            yield Reason("slice.changed", "slices", place=model.place("gates", "slices"), note=_sets(old, new))
+        case _:
+            yield _plain_reason(pair, step, name, values)
+
+
+def _plain_reason(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) -> Reason:
+    model, (old, new) = pair.model, values
+    if step == "split":
+        return Reason("split.changed", f"split.{name}", old, new, model.place("data", "split"))
+    if name in _IN_MODEL:
+        return Reason(f"{name}.changed", name, old, new, model.place("model", name))
+    if name == "seed":
+        return Reason("seed.changed", "seed", old, new, model.place("pipeline", "seed"))
+    return Reason("param.changed", f"{step}.{name}", old, new, model.place("pipeline", f"{step}.{name}"))
+
+
+def _data_reason(pair: Comparison) -> Reason:
+    model, manifest, run = pair.model, pair.manifest, pair.run
+    before = f"{run.data.get('dataset')}@{run.data.get('version')}"
+    after = f"{manifest.dataset}@{manifest.version}"
+    rows = run.data.get("rows")
+    change = f", {manifest.rows - rows:+,} rows" if isinstance(rows, int) else ""
+    note = f"sha256:{str(run.data.get('logical'))[:8]} → {manifest.logical[:8]}{change}"
+    return Reason("data.changed", "data", before, after, model.place("data", "dataset"), note)
+
+
+def _param_reasons(model: ModelSpec, step: str, old: Any, new: Any) -> Iterator[Reason]:
+    for name, before, after in _changed(old or {}, new or {}):
+        dotted = f"{step}.with.{name}"
+        yield Reason("param.changed", f"{step}.{name}", before, after, model.place("pipeline", dotted))
+
+
+def _code_place(model: ModelSpec, step: str) -> Place:
+    name = (model.prepare if step == "prepare" else model.train).name
+    if name.startswith("./"):
+        return Place(f"{model.directory}/{name[2:].partition(':')[0]}", 1, 1)
+    return model.place("pipeline", f"{step}.uses")
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in dict.fromkeys((*now, *before)):
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            yield name, old, new
+
+
+def _flat(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{group}.{name}.{field}": value
+        for group, gates in limits.items()
+        for name, gate in gates.items()
+        for field, value in gate.items()
+    }
+
+
+def _direction(old: Any, new: Any) -> str:
+    if old is None:
+        return "added"
+    if new is None:
+        return "removed"
+    if isinstance(old, (int, float)) and isinstance(new, (int, float)):
+        return "raised" if new > old else "lowered"
+    return ""
+
+
+def _sets(old: Iterable[str] | None, new: Iterable[str] | None) -> str:
+    before, after = list(old or ()), list(new or ())
+    changes = [f"+{name}" for name in after if name not in before] + [
+        f"-{name}" for name in before if name not in after
+    ]
+    return " ".join(changes[:8]) + (f" … {len(changes) - 8} more" if len(changes) > 8 else "") or "another order"  # noqa: PLR2004
+
+
+def _short(digest: Any) -> str | None:
+    return str(digest)[:8] if digest else None

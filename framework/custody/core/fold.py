@@ -1,0 +1,224 @@
+"""The fold of the ledger: what a record does to the files of the tree. Pure, total and deterministic.
+
+A record that has landed is never refused; it may have no effect. `models/<m>/stages.json` belongs to no record: it is
+computed here and holds all that a decision reads. The README of the branch is rendered elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from custody.domain.graph import StepRecord
+from custody.domain.ports import Read
+from custody.domain.record import FORMAT, Kind, ModelState, Record, Run, StagePointer, Version
+from custody.errors import LedgerError
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
+"""Names of models, datasets and versions as they may become parts of a path."""
+
+_POINTER = ("run", "version", "record", "at")
+_MODEL_FILES = ("spec.yaml", "run.json")
+_FACTS_OF_MODEL = (Kind.RUN, Kind.VERDICT, Kind.METADATA)
+
+
+def fold(read: Read, record: Record) -> dict[str, bytes]:
+    """Return the files that `record` adds or replaces in the tree that `read` reads.
+
+    1. Files that the record owns: verbatim. A dataset version that is there already stays as it is.
+    2. `stages.json` of the record's model: the record counted, and its decision where it takes effect.
+
+    Raises ValueError where the present `stages.json` cannot be read.
+    """
+    files = {path: data for path, data in record.files.items() if owns(record, path)}
+    if record.model is None:
+        return {path: data for path, data in files.items() if read(path) is None}
+    if not NAME.fullmatch(record.model):
+        return {}
+    path = stages_path(record.model)
+    present = decode_stages(record.model, read(path))
+    return {**files, path: encode_stages(advance(present, record))}
+
+
+def owns(record: Record, path: str) -> bool:
+    """Whether a record of this kind and model may write `path`."""
+    match path.split("/"):
+        case ["models", model, name]:
+            return record.kind in _FACTS_OF_MODEL and model == record.model and name in _MODEL_FILES
+        case ["datasets", dataset, name]:
+            label, dot, suffix = name.rpartition(".")
+            valid = bool(NAME.fullmatch(dataset) and NAME.fullmatch(label)) and dot + suffix == ".json"
+            return valid and record.kind is Kind.DATA and record.model is None
+        case _:
+            return False
+
+
+def advance(state: ModelState, record: Record) -> ModelState:
+    """Return the state of a model after `record`: its counter, versions and stages; the run is left alone."""
+    counted = replace(state, records=state.records + 1)
+    match record.kind:
+        case Kind.RUN:
+            return replace(counted, retired=False)
+        case Kind.REGISTER:
+            return _register(counted, record)
+        case Kind.PROMOTION:
+            return _promote(counted, record)
+        case Kind.RETIRE:
+            return replace(counted, stages={}, retired=True)
+        case _:
+            return counted
+
+
+def next_version(state: ModelState) -> str:
+    """Return the name that the next registered run gets."""
+    return f"v{len(state.versions) + 1}"
+
+
+def _register(state: ModelState, record: Record) -> ModelState:
+    """Add a version: the next number only, and one a run."""
+    version, run = record.effect.get("version"), record.effect.get("run")
+    if version != next_version(state) or not isinstance(run, str) or state.version_of(run):
+        return state
+    item = Version(version, run, record.effect.get("artifact"), record.id)
+    return replace(state, versions={**state.versions, version: item})
+
+
+def _promote(state: ModelState, record: Record) -> ModelState:
+    """Move or clear a stage where it still is what the record replaces and the version is that run's."""
+    effect = record.effect
+    stage, run = effect.get("stage"), effect.get("run")
+    if not isinstance(stage, str) or state.retired:
+        return state
+    present = state.stages.get(stage)
+    if effect.get("replaces") != (present.run if present else None):
+        return state
+    others = {name: pointer for name, pointer in state.stages.items() if name != stage}
+    if run is None:
+        return replace(state, stages=others)
+    version = state.versions.get(str(effect.get("version")))
+    if version is None or version.run != run:
+        return state
+    pointer = StagePointer(run, version.version, record.id, str(effect.get("at", "")))
+    return replace(state, stages={**others, stage: pointer})
+
+
+def stages_path(model: str) -> str:
+    """Return where the derived file of `model` lies on the ledger."""
+    return f"models/{model}/stages.json"
+
+
+def encode_stages(state: ModelState) -> bytes:
+    """Return the bytes of `stages.json`: the same for the same state."""
+    value = {
+        "format": FORMAT,
+        "records": state.records,
+        "retired": state.retired,
+        "stages": {name: _pointer_dict(pointer) for name, pointer in sorted(state.stages.items())},
+        "versions": {name: _version_dict(item) for name, item in state.versions.items()},
+    }
+    return json_bytes(value)
+
+
+def decode_stages(model: str, data: bytes | None) -> ModelState:
+    """Read `stages.json`; without one the model has no records. Raises ValueError where it is not of this format."""
+    if data is None:
+        return ModelState(model)
+    value = json_object(data)
+    if value.get("format") != FORMAT:
+        raise ValueError(f"stages.json has format {value.get('format')!r}, this custody reads {FORMAT}")
+    try:
+        stages = {
+            name: StagePointer(*(_text(item, part) for part in _POINTER)) for name, item in value["stages"].items()
+        }
+        versions = {
+            name: Version(name, _text(item, "run"), item["artifact"], _text(item, "record"))
+            for name, item in value["versions"].items()
+        }
+        records, retired = value["records"], value["retired"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"stages.json is not as custody writes it ({type(error).__name__}: {error})") from error
+    numbered = list(versions) == [f"v{number}" for number in range(1, len(versions) + 1)]
+    artifacts = all(item.artifact is None or isinstance(item.artifact, str) for item in versions.values())
+    if not (numbered and artifacts and type(records) is int and type(retired) is bool):
+        raise ValueError("stages.json is not as custody writes it")
+    return ModelState(model, None, stages, versions, records, retired)
+
+
+def decode_model(model: str, stages: bytes | None, run: bytes | None) -> ModelState:
+    """Read what the ledger holds of one model. Raises ValueError where a file is not of this format."""
+    state = decode_stages(model, stages)
+    return state if run is None else replace(state, run=decode_run(run))
+
+
+def decode_run(data: bytes) -> Run:
+    """Read `run.json`. Raises ValueError where it is not of this format.
+
+    Steps are decoded when they are asked for: they are most of the file, and most answers need one or none of them.
+    """
+    value = json_object(data)
+    try:
+        run = Run.from_dict({**value, "steps": {}})
+        return replace(run, steps=_Steps(dict(value["steps"])))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"run.json is not as custody writes it ({type(error).__name__}: {error})") from error
+
+
+class _Steps(Mapping[str, StepRecord]):
+    """The steps of a run by name, decoded one by one. Raises LedgerError for a step that cannot be read."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, steps: dict[str, Any]) -> None:
+        self._steps = steps
+
+    def __getitem__(self, name: str) -> StepRecord:
+        step = self._steps[name]
+        if not isinstance(step, StepRecord):
+            try:
+                step = self._steps[name] = StepRecord.from_dict(name, step)
+            except (KeyError, ValueError, TypeError, AttributeError) as error:
+                raise LedgerError(f"the step {name} of a recorded run is not as custody writes it: {error}") from error
+        return step
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Return JSON for people: indented, in the given order, ending in a newline, NaN refused."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse one JSON object. Raises ValueError for anything else, however deep it is nested."""
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, found {type(value).__name__}")  # noqa: TRY004 - one failure kind
+    return value
+
+
+def _pointer_dict(pointer: StagePointer) -> dict[str, str]:
+    return {"run": pointer.run, "version": pointer.version, "record": pointer.record, "at": pointer.at}
+
+
+def _version_dict(item: Version) -> dict[str, str | None]:
+    return {"run": item.run, "artifact": item.artifact, "record": item.record}
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    value = item[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    return value

@@ -1,0 +1,262 @@
+"""What is written for each event: subjects that a person reads, bodies, trailers and notes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from custody.core.fold import json_bytes, next_version
+from custody.domain.plan import Category, StageMove
+from custody.domain.record import Entry, GateResult, Kind, ModelState, Record, Run, RunStatus
+from custody.domain.spec import Manifest, ModelSpec, Task
+
+KEY_PREFIX = 16
+"""Characters of a step's key in the trailer `Steps`, by which the index finds it; the whole key is in run.json."""
+SUBJECT = 120
+"""Characters of a subject; longer ones are cut."""
+_VERBS = {Category.REEVALUATE.word: "evaluate"}
+_DEFAULT_METRICS = {Task.CLASSIFICATION: ("roc_auc", "f1_macro", "accuracy"), Task.REGRESSION: ("rmse", "r2", "mae")}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The commit that the specs were read from, and the people behind it: `behalf` names author and merger."""
+
+    commit: str
+    behalf: str
+
+
+def primary_metric(model: ModelSpec | None, run: Run) -> str | None:
+    """Return the metric that stands for the run: the first that a gate names, else the usual one of the task."""
+    declared = tuple(run.limits.get("metrics", ()))
+    usual = _DEFAULT_METRICS[model.task] if model else ()
+    names = (*declared, *usual, *run.metrics)
+    return next((name for name in names if run.metrics.get(name) is not None), None)
+
+
+def run_record(run: Run, spec: bytes, source: Source, metric: str | None, before: float | None) -> Record:
+    """Return the record of a run; `before` is the value of `metric` in the run in production, if any."""
+    return Record(
+        id=run.id,
+        kind=Kind.RUN,
+        subject=_run_subject(run, metric, before),
+        trailers=_run_trailers(run, source),
+        model=run.model,
+        body=_run_body(run),
+        files=_files(run, spec),
+        notes=((source.commit, f"run {run.id[:8]} {_run_subject(run, metric, before)}"),),
+    )
+
+
+def verdict_record(record_id: str, run: Run, spec: bytes, source: Source, run_commit: str | None) -> Record:
+    """Return the record of a stored evaluation that was judged again under other limits."""
+    passed = "passed" if run.status is RunStatus.PASSED else "failed"
+    count = run.verdict.count if run.verdict else "0/0"
+    subject = f"judge {run.model}: run {run.id[:8]}, {count} gates passed"
+    line = f"judged again: {passed}, {count} gates"
+    return Record(
+        id=record_id,
+        kind=Kind.VERDICT,
+        subject=subject,
+        trailers=_run_trailers(run, source),
+        model=run.model,
+        body=_run_body(run),
+        files=_files(run, spec),
+        notes=_notes((source.commit, subject), (run_commit, line)),
+    )
+
+
+def metadata_record(
+    record_id: str, run: Run, spec: bytes, source: Source, reasons: Sequence[Mapping[str, Any]]
+) -> Record:
+    """Return the record of changed metadata: no step ran."""
+    words = ", ".join(
+        f"{reason['subject']} {_short(reason['before'])} → {_short(reason['after'])}" for reason in reasons
+    )
+    trailers = (("Model", run.model), ("Run", run.id), ("Code", source.commit), ("Behalf", source.behalf))
+    subject = _line(f"describe {run.model}: {words}")[:SUBJECT]
+    return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec))
+
+
+def data_record(record_id: str, manifest: Manifest, source: Source, at: str) -> Record:
+    """Return the record of a dataset version, with its whole manifest but for the profile."""
+    name = f"{manifest.dataset}@{manifest.version}"
+    value = {
+        "format": 1,
+        "dataset": manifest.dataset,
+        "version": manifest.version,
+        "rows": manifest.rows,
+        "logical": manifest.logical,
+        "files": [{"path": item.path, "size": item.size, "sha256": item.sha256} for item in manifest.files],
+        "columns": {column: facts.get("digest") for column, facts in manifest.columns.items()},
+        "source": dict(manifest.source),
+        "as_of": manifest.as_of,
+        "by": manifest.by,
+        "parent": manifest.parent,
+        "code": source.commit,
+        "recorded": at,
+    }
+    columns = len(manifest.stored_columns)
+    subject = f"data {name}: {manifest.rows:,} rows, {columns} columns"
+    trailers = (("Data", f"{name} sha256:{manifest.logical}"), ("Code", source.commit), ("Behalf", source.behalf))
+    path = f"datasets/{manifest.dataset}/{manifest.version}.json"
+    return Record(record_id, Kind.DATA, subject, trailers, files={path: json_bytes(value)})
+
+
+def register_record(record_id: str, run: Run, state: ModelState, at: str, run_commit: str | None) -> Record | None:
+    """Return the decision that makes `run` the next version; None where it is one already."""
+    if state.version_of(run.id):
+        return None
+    version = next_version(state)
+    trailers = [("Model", run.model), ("Version", version), ("Run", run.id)]
+    trailers += [("Artifact", run.artifact)] if run.artifact else []
+    effect = {"version": version, "run": run.id, "artifact": run.artifact, "at": at}
+    subject = f"register {run.model} {version}: run {run.id[:8]}"
+    notes = _notes((run_commit, f"registered as {run.model} {version}"))
+    return Record(record_id, Kind.REGISTER, subject, tuple(trailers), run.model, effect=effect, notes=notes)
+
+
+def promotion_record(
+    record_id: str, move: StageMove, state: ModelState, source: Source, at: str, run_commit: str | None
+) -> Record | None:
+    """Return the decision that points `move.stage` to `move.run`; None where it points there already.
+
+    A cleared stage points to nothing. `run_commit` is the commit that recorded the run, for its note.
+    """
+    run = None if move.cleared else move.run
+    pointer = state.stages.get(move.stage)
+    present = pointer.run if pointer else None
+    if present == run:
+        return None
+    version = state.version_of(run) if run else None
+    older = pointer is not None and version is not None and _number(version) < _number(pointer.version)
+    verb = "roll back" if older or run is None else "promote"
+    was = f" (was {pointer.version})" if pointer else ""
+    subject = f"{verb} {state.name}: {move.stage} → {version or 'nothing'}{was}"
+    trailers = [("Model", state.name), ("Stage", move.stage)]
+    trailers += [("Version", version)] if version else []
+    trailers += [("Run", run)] if run else []
+    trailers += [("Replaces", present)] if present else []
+    trailers += [("Code", source.commit), ("Behalf", source.behalf)]
+    effect = {"stage": move.stage, "run": run, "version": version, "replaces": present, "at": at}
+    notes = _notes((source.commit, subject), (run_commit, f"{move.stage}: {verb}d as {version}" if run else ""))
+    return Record(record_id, Kind.PROMOTION, subject, tuple(trailers), state.name, effect=effect, notes=notes)
+
+
+def retire_record(record_id: str, state: ModelState, source: Source) -> Record | None:
+    """Return the decision that retires a model whose directory is gone; None where it is retired."""
+    if state.retired:
+        return None
+    trailers = (("Model", state.name), ("Code", source.commit), ("Behalf", source.behalf))
+    subject = f"retire {state.name}: its directory is gone"
+    return Record(record_id, Kind.RETIRE, subject, trailers, state.name, notes=((source.commit, subject),))
+
+
+def gate_line(gate: GateResult) -> str:
+    """Return one gate in words: `pass roc_auc.min 0.9912 ≥ 0.97`."""
+    sign = {"max": "≤", "max_drop": "worse by at most"}.get(gate.gate.rpartition(".")[2], "≥")
+    value = "none" if gate.value is None else f"{gate.value:.6g}"
+    words = f"{'pass' if gate.passed else 'FAIL'} {gate.gate}"
+    words += f"[{gate.slice}]" if gate.slice is not None else ""
+    words += f" {value} {sign} {gate.limit:g}"
+    words += f" than {gate.baseline:.6g}" if gate.baseline is not None else ""
+    return words + (f" ({gate.note})" if gate.note else "")
+
+
+def last_entry(entry: Entry | None) -> dict[str, Any]:
+    """Return what a plan says of the last record."""
+    if entry is None:
+        return {}
+    who = entry.trailer("Actor") or entry.author
+    code = entry.trailer("Code")
+    return {
+        "id": entry.id,
+        "subject": entry.subject,
+        "when": entry.at,
+        "who": who,
+        "commit": entry.commit,
+        "code": code,
+    }
+
+
+def _run_subject(run: Run, metric: str | None, before: float | None) -> str:
+    return _line(_run_words(run, metric, before))[:SUBJECT]
+
+
+def _run_words(run: Run, metric: str | None, before: float | None) -> str:
+    verb = _VERBS.get(run.category, "train")
+    match run.status:
+        case RunStatus.BLOCKED:
+            return f"refuse {run.model}: {run.failure.error if run.failure else 'blocked'}"
+        case RunStatus.FAILED | RunStatus.CRASHED | RunStatus.INTERRUPTED:
+            where = f" at {run.failure.step}: {run.failure.error}" if run.failure else ""
+            return f"{verb} {run.model}: {run.status}{where}"
+    value = run.metrics.get(metric or "")
+    score = f"{metric} {value:.4g}" if value is not None else "no metric"
+    change = f" ({value - before:+.3g})" if value is not None and before is not None else ""
+    gates = f"{run.verdict.count} gates passed" if run.verdict and run.verdict.gates else "no gates"
+    return f"{verb} {run.model}: {score}{change}, {gates}"
+
+
+def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
+    data = f"{run.data['dataset']}@{run.data['version']} sha256:{run.data['logical']}" if run.data else ""
+    measured = (f"{name}={value:.6g}" for name, value in run.metrics.items() if value is not None)
+    usable = (f"{name}={step.key[:KEY_PREFIX]}" for name, step in run.steps.items() if step.usable)
+    failure = run.failure
+    trailers = (
+        ("Model", run.model),
+        ("Run", run.id),
+        ("Status", str(run.status)),
+        ("Category", run.category),
+        ("Code", source.commit),
+        ("Data", data),
+        ("Artifact", run.artifact or ""),
+        ("Metrics", " ".join(measured)),
+        ("Gates", run.verdict.count if run.verdict else ""),
+        ("Failed", _line(f"{failure.step}: {failure.error}") if failure else ""),
+        ("Log", (failure.log or "") if failure else ""),
+        ("Key", run.key or ""),
+        ("Steps", " ".join(usable)),
+        ("Plan", run.plan or ""),
+        ("Behalf", source.behalf),
+    )
+    return tuple((name, value) for name, value in trailers if value)
+
+
+def _run_body(run: Run) -> str:
+    lines = [f"Why: {_line(_reason(reason))}" for reason in run.reasons]
+    if run.failure:
+        lines.append(_line(f"Failed: {run.failure.step}: {run.failure.error}"))
+    if run.verdict:
+        lines += [_line(gate_line(gate)) for gate in run.verdict.gates]
+    return "\n".join(lines)
+
+
+def _reason(reason: Mapping[str, Any]) -> str:
+    words = f"{reason['code']} {reason['subject']}"
+    if reason.get("before") is not None or reason.get("after") is not None:
+        words += f" {_short(reason.get('before'))} → {_short(reason.get('after'))}"
+    return words + (f" ({reason['note']})" if reason.get("note") else "")
+
+
+def _files(run: Run, spec: bytes) -> dict[str, bytes]:
+    folder = f"models/{run.model}"
+    return {f"{folder}/spec.yaml": spec, f"{folder}/run.json": json_bytes(run.to_dict())}
+
+
+def _notes(*lines: tuple[str | None, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((commit, _line(line)) for commit, line in lines if commit and line)
+
+
+def _number(version: str) -> int:
+    return int(version.removeprefix("v"))
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else str(value)[:60]
+
+
+def _line(text: str) -> str:
+    """One line of printable characters: what comes from errors and specs may hold anything."""
+    return "".join(char if char.isprintable() else " " for char in text)[:500]

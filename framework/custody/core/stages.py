@@ -1,0 +1,52 @@
+"""Stages: which run each stage of a model should point to, by the spec, and what has to move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from custody.domain.plan import StageMove
+from custody.domain.record import ModelState
+from custody.domain.spec import ModelSpec
+
+AUTO = "auto"
+NONE = "none"
+
+
+def moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run: bool) -> tuple[StageMove, ...]:
+    """Return the stages that have to move.
+
+    `passed` is the recorded run that passed its gates for the spec as it stands. Where the work is still to be done
+    (`will_run`), an `auto` stage moves to that run once it has passed, which is written as `run=None`.
+    """
+    return tuple(_moves(model, state, passed, will_run=will_run))
+
+
+def _moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run: bool) -> Iterator[StageMove]:
+    for stage, declared in model.stages.items():
+        pointer = state.stages.get(stage)
+        present = pointer.run if pointer else None
+        if declared == AUTO:
+            if will_run:
+                yield StageMove(stage, present, None)
+            elif passed and passed != present:
+                yield StageMove(stage, present, passed, state.version_of(passed))
+        elif declared == NONE:
+            if present:
+                yield StageMove(stage, present, None, cleared=True)
+        else:
+            target = pinned_run(declared, state)
+            if target and target != present:
+                yield StageMove(stage, present, target, state.version_of(target))
+
+
+def pinned_run(declared: str, state: ModelState) -> str | None:
+    """Return the registered run that `vN` or a run id names; None where there is none."""
+    if declared in state.versions:
+        return state.versions[declared].run
+    return next((item.run for item in state.versions.values() if item.run.startswith(declared)), None)
+
+
+def version_number(version: str | None) -> int:
+    """Return N of `vN`, 0 where there is none."""
+    digits = version[1:] if version else ""
+    return int(digits) if digits.isdigit() else 0

@@ -1,0 +1,152 @@
+"""The ordered changes from State to Spec: pure, printable values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Self
+
+from custody.domain.graph import StepRecord
+from custody.domain.problem import Place, Problem
+
+
+class Category(Enum):
+    """What a change costs, cheapest sufficient work; the sign is what a plan prints, always with the word."""
+
+    NOOP = ("=", "unchanged")
+    METADATA = ("·", "metadata")
+    REGATE = ("g", "re-gate")
+    REEVALUATE = ("e", "re-evaluate")
+    RETRAIN = ("t", "retrain")
+    REBUILD = ("T", "rebuild")
+    NEW = ("+", "new")
+    PROMOTE = ("^", "promote")
+    ROLLBACK = ("v", "roll back")
+    RETIRE = ("x", "retire")
+    BLOCKED = ("!", "blocked")
+    HELD = ("✗", "held")
+
+    def __init__(self, sign: str, word: str) -> None:
+        self.sign = sign
+        self.word = word
+
+    @classmethod
+    def of(cls, word: str) -> Self:
+        """Return the category called `word`."""
+        return next(item for item in cls if item.word == word)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something changes: `code` is stable, `subject` says what, `place` where it is written.
+
+    Codes: never-run, data.changed, data.resolved, contract.changed, param.changed, code.changed, seed.changed,
+    target.changed, task.changed, split.changed, features.changed, slice.changed, limit.changed, metadata.changed,
+    stage.changed, run.failed, run.interrupted, run.crashed, store.missing, model.removed, purpose.refused,
+    version.edited, gate.failed, environment.changed.
+    """
+
+    code: str
+    subject: str = ""
+    before: Any = None
+    after: Any = None
+    place: Place | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "subject": self.subject,
+            "before": self.before,
+            "after": self.after,
+            "place": str(self.place) if self.place else None,
+            "note": self.note,
+        }
+
+
+class Do(Enum):
+    """What will be done with a step; `MAYBE` is decided when the outputs before it are known."""
+
+    RUN = "run"
+    REUSE = "reuse"
+    MAYBE = "maybe"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a change: its key's inputs, and the result that is reused, if any."""
+
+    step: str
+    do: Do
+    inputs: Mapping[str, Any]
+    key: str | None = None
+    known: StepRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageMove:
+    """A stage that will point to another run; `run` is None where the run of this change is meant.
+
+    A `cleared` stage will point to nothing.
+    """
+
+    stage: str
+    before: str | None
+    run: str | None
+    version: str | None = None
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What will happen to one model, why, and by which steps. A change without reasons is a bug."""
+
+    model: str
+    category: Category
+    reasons: tuple[Reason, ...] = ()
+    steps: tuple[PlannedStep, ...] = ()
+    moves: tuple[StageMove, ...] = ()
+    run: str | None = None
+    """The recorded run that is judged again, scored again, promoted or held, where there is one."""
+    notes: tuple[str, ...] = ()
+    annotations: tuple[Reason, ...] = ()
+    """Differences that cause no work, such as another environment (`?`)."""
+
+    @property
+    def active(self) -> bool:
+        """Whether apply has anything to do for it."""
+        return self.category not in {Category.NOOP, Category.HELD, Category.BLOCKED}
+
+    @property
+    def to_run(self) -> tuple[str, ...]:
+        """The steps that will or may run."""
+        return tuple(step.step for step in self.steps if step.do is not Do.REUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All changes, models in order of name. `id` is the digest of the touched models' changes."""
+
+    id: str
+    changes: tuple[Change, ...]
+    spec_commit: str | None
+    branch: str | None
+    ledger_head: str | None
+    new_versions: tuple[str, ...] = ()
+    """Dataset versions, `name@label`, that apply will record first."""
+    dirty: tuple[str, ...] = ()
+    """Files in which the working tree, which was planned, differs from the commit."""
+    warnings: tuple[Problem, ...] = ()
+    last: Mapping[str, Any] = field(default_factory=dict)
+    """The last record of the ledger: `{id, subject, when, who, commit}`; empty where there is none."""
+    crashed: tuple[str, ...] = ()
+    """Runs that died without a record; the next apply records them."""
+
+    @property
+    def active(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.active)
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self.active or self.new_versions)

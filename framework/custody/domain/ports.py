@@ -1,0 +1,197 @@
+"""The ports: what `core` and `app` ask of the adapters, each with its failure contract.
+
+Adapters satisfy these Protocols by shape; they do not import one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Event as Cancel
+from typing import Any, Protocol
+
+from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
+from custody.domain.record import Entry, ModelState, Record, Run, State
+
+Read = Callable[[str], bytes | None]
+"""Read a file of one revision by its path from the project root, with forward slashes; None where there is none."""
+
+
+class Store(Protocol):
+    """Bytes by their SHA-256."""
+
+    def put(self, data: bytes) -> str:
+        """Store `data` durably and return its digest; storing again is free."""
+
+    def put_file(self, path: Path) -> str:
+        """Store a copy of the file at `path`, hashed while copied; the file itself is left alone."""
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes, verified; raises StoreError where they are missing or damaged."""
+
+    def path(self, digest: str) -> Path:
+        """Return the path of the stored file; raises StoreError where it is missing. Verifies nothing."""
+
+    def has(self, digest: str) -> bool:
+        """Whether the object is here. Never raises."""
+
+
+class Ledger(Protocol):
+    """The append-only records. Only `app` calls `append` and `decide`."""
+
+    @property
+    def actor(self) -> str:
+        """Who appends, as records name them."""
+
+    def head(self) -> str | None:
+        """Return the last commit of the ledger; None where it does not exist yet."""
+
+    def model(self, name: str) -> ModelState:
+        """Return what is recorded of one model at the present head."""
+
+    def state(self) -> State:
+        """Return the fold at the present head; an empty State where the ledger does not exist yet."""
+
+    def append(self, record: Record) -> str:
+        """Append a fact and return its commit id, durable when this returns.
+
+        A record whose id is there already is not appended again: its commit is returned. Raises LedgerError
+        where the repository refuses (read-only, full disk), and then nothing has been recorded.
+        """
+
+    def decide(self, model: str, make: Callable[[ModelState], Record | None]) -> str | None:
+        """Append the decision that `make` derives from the model's state at the head it is appended to.
+
+        `make` may be called again where the head moved; None means there is nothing to decide.
+        """
+
+    def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
+        """Yield records in reverse landing order, of one model or of all."""
+
+    def find_entry(self, prefix: str) -> Entry | None:
+        """Return the record whose id, run id or commit id begins with `prefix`; None where there is none.
+
+        For a run id it is the `run` record. Raises LedgerError where several match.
+        """
+
+    def run(self, entry: Entry) -> Run | None:
+        """Return the run as the tree of `entry`'s commit holds it, for records that name a model."""
+
+    def commit_of(self, run_id: str) -> str | None:
+        """Return the commit of the `run` record with this id; None where there is none."""
+
+    def step(self, key: str) -> tuple[str, StepRecord] | None:
+        """Return (run id, step) of the newest usable step with this key; None where there is none."""
+
+    def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
+        """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of work for a step process: `entry` (`module:function`) is called with `payload`, a JSON object.
+
+    The function returns a JSON object; what it prints goes to `log`.
+    """
+
+    entry: str
+    payload: Mapping[str, Any]
+    log: Path
+    key: str
+    upstream: Mapping[str, str]
+
+
+class Ending(StrEnum):
+    """How a step process ended."""
+
+    DONE = "done"
+    RAISED = "raised"
+    EXITED = "exited"
+    KILLED = "killed"
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """The end of one step process: `error` is one line, `seconds` wall, `cpu` user and system, `memory` peak bytes."""
+
+    ending: Ending
+    result: Mapping[str, Any] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
+    attempts: int = 1
+
+
+class Steps(Protocol):
+    """What a node means; called by engines from any thread. Implemented in `app/steps.py`."""
+
+    def begin(self, node: Node, upstream: Mapping[str, Ref]) -> StepRecord | Task:
+        """Return a result that can be reused, or the work to be done for it. `upstream` is by role."""
+
+    def end(self, node: Node, task: Task, end: ProcessEnd) -> StepRecord:
+        """Turn the last attempt's end into what is recorded."""
+
+
+class Engine(Protocol):
+    """Runs a graph. One engine serves one apply; leaving the context stops all that it started."""
+
+    name: str
+
+    def session(self) -> AbstractContextManager[None]:
+        """Start what the engine needs in the background; on exit stop it, whatever happened."""
+
+    def execute(
+        self, graph: Graph, steps: Steps, progress: Callable[[Event], None], cancel: Cancel
+    ) -> Iterator[Outcome]:
+        """Run the graph and yield one outcome a model, as soon as that model has ended.
+
+        A failed step ends its model and no other. When `cancel` is set, nothing new starts, running steps are
+        killed and the outcomes that are left are yielded with `cancelled`. Never raises for what a step does.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of the source branch: who wrote and who committed it, when (ISO 8601 with offset), its parents."""
+
+    id: str
+    author: str
+    committer: str
+    authored: str
+    committed: str
+    subject: str
+    parents: tuple[str, ...]
+
+
+class Worktree(Protocol):
+    """The source side of the Git repository; paths are relative to the project root, with forward slashes."""
+
+    root: Path
+
+    def head(self) -> str | None:
+        """The commit id of HEAD; None where there is no commit yet."""
+
+    def branch(self) -> str | None:
+        """The name of the branch that is checked out; None on a detached HEAD."""
+
+    def commit(self, revision: str) -> Commit:
+        """Return the commit that `revision` names; raises GitError where there is none."""
+
+    def reader(self, revision: str | None) -> Read:
+        """Read files of a commit, or of the working tree where `revision` is None."""
+
+    def files(self, revision: str | None, under: str) -> Iterable[str]:
+        """List the files below the folder `under`, in order; in the working tree without the ignored ones."""
+
+    def dirty(self, paths: Iterable[str] = ()) -> tuple[str, ...]:
+        """Files below `paths` (all: none given) that differ between HEAD and the working tree, untracked included."""
+
+    def blob(self, revision: str | None, path: str) -> str | None:
+        """The blob id of a file; computed for the working tree; None where there is none."""

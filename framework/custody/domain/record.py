@@ -1,0 +1,317 @@
+"""What the ledger holds: records (one commit each) and State, their fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from custody.domain.graph import StepRecord
+
+FORMAT = 1
+
+
+class Kind(StrEnum):
+    """Kinds of records. Facts come first; from REGISTER on they are decisions, made on the freshest head only."""
+
+    RUN = "run"
+    VERDICT = "verdict"
+    METADATA = "metadata"
+    DATA = "data"
+    REGISTER = "register"
+    PROMOTION = "promotion"
+    RETIRE = "retire"
+
+    @property
+    def decision(self) -> bool:
+        return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE}
+
+
+class RunStatus(StrEnum):
+    """How a run ended. Only a passed run can become a version."""
+
+    PASSED = "passed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """One judged limit: `gate` is its name (`roc_auc.min`, `slices.gender.min_ratio`), `margin` the room left.
+
+    `value` is None where the metric is missing or not a number; such a gate fails. `note` says what surprises.
+    """
+
+    gate: str
+    metric: str
+    value: float | None
+    limit: float
+    passed: bool
+    slice: str | None = None
+    baseline: float | None = None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "gate": self.gate,
+            "metric": self.metric,
+            "value": self.value,
+            "limit": self.limit,
+            "passed": self.passed,
+        }
+        for name in ("slice", "baseline"):
+            if getattr(self, name) is not None:
+                value[name] = getattr(self, name)
+        if self.note:
+            value["note"] = self.note
+        return value
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        return cls(
+            value["gate"],
+            value["metric"],
+            value["value"],
+            value["limit"],
+            value["passed"],
+            value.get("slice"),
+            value.get("baseline"),
+            value.get("note", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gates said of one stored evaluation. `limits` is the digest of the limits that were judged.
+
+    `baseline` is the run that was in production when it was judged (for `max_drop`), stored and never asked again.
+    """
+
+    limits: str
+    gates: tuple[GateResult, ...]
+    baseline: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def count(self) -> str:
+        """`6/7`: passed of all."""
+        return f"{sum(gate.passed for gate in self.gates)}/{len(self.gates)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        gates = [gate.to_dict() for gate in self.gates]
+        return {"limits": self.limits, "passed": self.passed, "baseline": self.baseline, "gates": gates}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        gates = tuple(GateResult.from_dict(gate) for gate in value["gates"])
+        return cls(value["limits"], gates, value.get("baseline"))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run did not end well: the step, one line, and the digest of the stored log."""
+
+    step: str
+    error: str
+    log: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "error": self.error, "log": self.log}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a model: `models/<model>/run.json` on the ledger.
+
+    `code` is the source commit, `closure` maps each source file read to its blob id (None: looked up and absent),
+    `environment` is what the training process reported, `data` is `{dataset, version, logical}`,
+    `params` the parameters of the estimator, `metadata` owner, purpose and the like as last recorded.
+    """
+
+    id: str
+    model: str
+    status: RunStatus
+    code: str | None
+    data: Mapping[str, Any]
+    steps: Mapping[str, StepRecord]
+    metadata: Mapping[str, Any]
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """The declared gates, as judged: `{metrics: …, slices: …}`."""
+    category: str = ""
+    reasons: tuple[Mapping[str, Any], ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    artifact: str | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+    closure: Mapping[str, str | None] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    plan: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    seconds: float | None = None
+    actor: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The key of its evaluation: equal keys mean the same data, code, parameters and seed."""
+        step = self.steps.get("evaluate")
+        return step.key if step and step.usable else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it reached its gates."""
+        return self.status in {RunStatus.PASSED, RunStatus.REJECTED}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "run": self.id,
+            "model": self.model,
+            "status": str(self.status),
+            "category": self.category,
+            "reasons": [dict(reason) for reason in self.reasons],
+            "code": self.code,
+            "data": dict(self.data),
+            "params": dict(self.params),
+            "seed": self.seed,
+            "metrics": dict(self.metrics),
+            "artifact": self.artifact,
+            "limits": dict(self.limits),
+            "verdict": self.verdict.to_dict() if self.verdict else None,
+            "failure": self.failure.to_dict() if self.failure else None,
+            "steps": {name: step.to_dict() for name, step in self.steps.items()},
+            "closure": dict(self.closure),
+            "environment": dict(self.environment),
+            "metadata": dict(self.metadata),
+            "plan": self.plan,
+            "started": self.started,
+            "finished": self.finished,
+            "seconds": self.seconds,
+            "actor": self.actor,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read `run.json`; raises KeyError or ValueError where it is not one of this format."""
+        if value["format"] != FORMAT:
+            msg = f"run.json has format {value['format']}, this custody reads {FORMAT}"
+            raise ValueError(msg)
+        failure = value.get("failure")
+        return cls(
+            id=value["run"],
+            model=value["model"],
+            status=RunStatus(value["status"]),
+            code=value["code"],
+            data=value["data"],
+            steps={name: StepRecord.from_dict(name, step) for name, step in value["steps"].items()},
+            metadata=value["metadata"],
+            limits=value.get("limits", {}),
+            category=value.get("category", ""),
+            reasons=tuple(value.get("reasons", ())),
+            params=value.get("params", {}),
+            seed=value.get("seed"),
+            artifact=value.get("artifact"),
+            metrics=value.get("metrics", {}),
+            verdict=Verdict.from_dict(value["verdict"]) if value.get("verdict") else None,
+            failure=Failure(failure["step"], failure["error"], failure.get("log")) if failure else None,
+            closure=value.get("closure", {}),
+            environment=value.get("environment", {}),
+            plan=value.get("plan"),
+            started=value.get("started"),
+            finished=value.get("finished"),
+            seconds=value.get("seconds"),
+            actor=value.get("actor"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event, ready to be appended.
+
+    `trailers` carry every key that is queried, in order; values hold no control characters. `files` are the
+    fact-owned files it writes (path on the ledger to bytes), `effect` is what the fold needs beyond them:
+    REGISTER `{version, run, artifact, at}`, PROMOTION `{stage, run, version, replaces, at}`, RETIRE `{}`,
+    DATA `{}` (its file is `datasets/<d>/<version>.json`). `notes` are lines for other commits: (commit id, line).
+    """
+
+    id: str
+    kind: Kind
+    subject: str
+    trailers: tuple[tuple[str, str], ...]
+    model: str | None = None
+    body: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    effect: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StagePointer:
+    """Which run a stage points to since which record."""
+
+    run: str
+    version: str
+    record: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`vN` of a model: the run that became it."""
+
+    version: str
+    run: str
+    artifact: str | None
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What is recorded of one model: its last run, versions and stages; `records` counts its records."""
+
+    name: str
+    run: Run | None = None
+    stages: Mapping[str, StagePointer] = field(default_factory=dict)
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    records: int = 0
+    retired: bool = False
+
+    def version_of(self, run: str) -> str | None:
+        """Return the version that `run` became, if it did."""
+        return next((item.version for item in self.versions.values() if item.run == run), None)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The fold of the ledger at `head`: all that is recorded. `datasets` maps `name@version` to its record's JSON."""
+
+    head: str | None = None
+    models: Mapping[str, ModelState] = field(default_factory=dict)
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record as read back from the ledger: its commit, who and when, subject, body and trailers."""
+
+    commit: str
+    id: str
+    kind: str
+    subject: str
+    trailers: tuple[tuple[str, str], ...]
+    author: str
+    at: str
+    body: str = ""
+
+    def trailer(self, key: str) -> str | None:
+        """Return the value of the first trailer called `key`."""
+        return next((value for name, value in self.trailers if name == key), None)

@@ -1,0 +1,266 @@
+"""The desired state: all that the YAML of one Git revision says, as frozen values. Parsing lives in `spec/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from custody.domain.problem import Place, Problem
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One spec file: its parsed value and where each part of it stands.
+
+    `places` maps a dotted path (`train.with.max_depth`, `slices.gender.min_ratio`; list items by index) to the
+    place of its *value*, and the same path with a trailing `#key` to the place of its key.
+    """
+
+    kind: str
+    path: str
+    value: Mapping[str, Any]
+    places: Mapping[str, Place]
+
+    def place(self, dotted: str) -> Place:
+        """Return the place of `dotted`, or of its nearest ancestor that is written in the file."""
+        while dotted:
+            if dotted in self.places:
+                return self.places[dotted]
+            dotted = dotted.rpartition(".")[0]
+        return Place(self.path, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """A reference to code and its parameters: `uses:` with `with:`, and how it is to be run.
+
+    `name` is a built-in, `sklearn.<Class>`, `./file.py:function` beside the spec or `package.module:function`.
+    `timeout` is in seconds, `memory` in bytes; neither they nor `retries` are inputs of a result.
+    """
+
+    name: str
+    with_: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    timeout: float | None = None
+    retries: int = 0
+    memory: int | None = None
+
+
+class SplitKind(StrEnum):
+    """How rows are divided into training and test rows."""
+
+    RANDOM = "random"
+    STRATIFIED = "stratified"
+    ORDERED = "ordered"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`test` is the share of test rows, in (0, 1). `column` is the stratum or the column that orders.
+
+    Ordered: the rows with the greatest values of `column` are the test rows.
+    """
+
+    kind: SplitKind
+    test: float
+    column: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricGate:
+    """Limits on one metric over the whole test set; `n` is the least number of test rows."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGate:
+    """Limits on one metric in every slice of `column`; `min_ratio` bounds least / greatest over the slices.
+
+    Slices of fewer than `n` test rows are not judged and are said so.
+    """
+
+    column: str
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    min_ratio: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    """`customers@v3`; the version `latest` floats and is resolved at plan time."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class Task(StrEnum):
+    """What a model predicts; the number of classes tells binary from multi-class."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """All that the directory of one model declares. `documents` is by kind: model, data, pipeline, gates."""
+
+    name: str
+    directory: str
+    owner: str
+    purpose: str
+    task: Task
+    target: str
+    dataset: DatasetRef
+    split: Split
+    train: Uses
+    prepare: Uses
+    documents: Mapping[str, Document]
+    tier: str | None = None
+    description: str | None = None
+    positive: Any = None
+    features: tuple[str, ...] | None = None
+    seed: int = 0
+    stages: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[MetricGate, ...] = ()
+    slices: tuple[SliceGate, ...] = ()
+    steps: Mapping[str, Uses] = field(default_factory=dict)
+    """How the built-in steps (`fetch`, `validate`, `split`, `evaluate`) are to be run: timeout, retries, memory."""
+
+    def place(self, kind: str, dotted: str = "") -> Place:
+        """Return where `dotted` of the document of `kind` is written."""
+        return self.documents[kind].place(dotted)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a dataset's contract says of one column; absent bounds are not checked.
+
+    `type` is one of integer, number, boolean, string, date, timestamp. `null_max` is the greatest share of nulls
+    (default: any). `personal` columns are dropped at ingest; `sensitive` ones are kept for slices, out of features.
+    """
+
+    name: str
+    type: str | None = None
+    min: float | None = None
+    max: float | None = None
+    values: tuple[Any, ...] | None = None
+    null_max: float | None = None
+    unique: bool = False
+    format: str | None = None
+    sensitive: bool = False
+    personal: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a dataset version: name, bytes, and the SHA-256 that names it in the content store."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One immutable dataset version: `versions/<version>.yaml`, written by `custody data add`.
+
+    `logical` is the digest of the contents whatever wrote them (docs/ledger-format.md); step keys use it.
+    `columns` maps each stored column to `{kind, digest, nulls, distinct, ...profile}`; a dropped personal column
+    is listed as `{personal: true}` and nothing else. `source` says where the bytes came from.
+    """
+
+    dataset: str
+    version: str
+    format: int
+    rows: int
+    logical: str
+    files: tuple[StoredFile, ...]
+    columns: Mapping[str, Mapping[str, Any]]
+    source: Mapping[str, Any]
+    as_of: str
+    by: str
+    parent: str | None = None
+    document: Document | None = None
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """The columns that are there to be read, in the file's order."""
+        return tuple(name for name, column in self.columns.items() if not column.get("personal"))
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """All that the directory of one dataset declares, with its recorded versions by label."""
+
+    name: str
+    directory: str
+    owner: str
+    purposes: tuple[str, ...]
+    document: Document
+    classification: str = "internal"
+    description: str | None = None
+    key: str | None = None
+    time: str | None = None
+    source: Uses | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    versions: Mapping[str, Manifest] = field(default_factory=dict)
+
+    @property
+    def latest(self) -> str | None:
+        """The label of the newest version: the greatest number after `v`, else the greatest text."""
+        return max(self.versions, key=_version_order, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`.mlops/config.yaml`."""
+
+    id: str
+    branch: str = "main"
+    ledger: str = "mlops/ledger"
+    remote: str | None = None
+    lock: str | None = None
+    extensions: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    models: str = "models"
+    datasets: str = "datasets"
+    document: Document | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The whole desired state of one revision, and the warnings found on the way."""
+
+    config: Config
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+
+    def resolve(self, ref: DatasetRef) -> Manifest | None:
+        """Return the version that `ref` names, `latest` resolved; None where there is none."""
+        dataset = self.datasets.get(ref.name)
+        if dataset is None:
+            return None
+        label = dataset.latest if ref.version == LATEST else ref.version
+        return dataset.versions.get(label) if label else None
+
+
+def _version_order(label: str) -> tuple[int, str]:
+    number = label[1:] if label.startswith("v") else ""
+    return (int(number), "") if number.isdigit() else (-1, label)

@@ -1,0 +1,101 @@
+"""Git notes as sets of lines: an own writer with a 2/38 fan-out, which libgit2 lacks; trees of any depth are read.
+
+Notes are a projection of the ledger. The last paragraph of each commit of the notes says up to which commit of the
+ledger (`Ledger:`) they hold everything, so that a killed writer's lines are added by the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from custody.errors import GitError
+from custody.git.objects import FILE, FOLDER, Person, Repository, TreeEntry
+from custody.git.refs import move_ref, read_ref
+
+NOTES_REF = "refs/notes/mlops"
+_UPTO = re.compile(rb"^Ledger: ([0-9a-f]{40})$", re.MULTILINE)
+_TRIES = 8
+
+
+def projected_upto(repository: Repository) -> str | None:
+    """Return the last commit of the ledger whose lines are all in the notes; None where nobody knows."""
+    here = read_ref(repository, NOTES_REF)
+    while here:
+        commit = repository.commit(here)
+        if found := _UPTO.search(commit.message):
+            return found[1].decode()
+        here = commit.parents[0] if commit.parents and repository.has(commit.parents[0]) else None
+    return None
+
+
+def read_note(repository: Repository, target: str) -> str:
+    """Return the note on the object `target`; empty where there is none."""
+    head = read_ref(repository, NOTES_REF)
+    found = _NoteTree(repository, repository.commit(head).tree if head else None).find(target)
+    return repository.blob(found[1]).decode("utf-8", "replace") if found else ""
+
+
+def write_notes(repository: Repository, lines: Mapping[str, Sequence[str]], upto: str, author: Person) -> str | None:
+    """Add the lines to the notes of their targets (full commit ids) in one commit, and return its id.
+
+    A line that is there already is not added again. None where nothing had to be written. Raises GitError where the
+    repository refuses, or where other writers win every time.
+    """
+    for _ in range(_TRIES):
+        head = read_ref(repository, NOTES_REF)
+        base = repository.commit(head).tree if head else None
+        changes = _changes(repository, base, lines)
+        if not changes:
+            return None
+        tree = repository.write_tree(base, changes)
+        count = sum(len(items) for items in lines.values())
+        message = f"notes: {count} {'line' if count == 1 else 'lines'}\n\nLedger: {upto}\n"
+        commit = repository.write_commit(tree, (head,) if head else (), message, author)
+        if move_ref(repository, NOTES_REF, head, commit, "custody: notes"):
+            return commit
+    raise GitError(f"{NOTES_REF} is moved by others all the time", help=("git log -3 refs/notes/mlops",))
+
+
+def _changes(repository: Repository, base: str | None, lines: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return path to new blob id for every note that gains a line."""
+    notes = _NoteTree(repository, base)
+    changes: dict[str, str] = {}
+    for target, added in lines.items():
+        found = notes.find(target)
+        present = repository.blob(found[1]) if found else b""
+        known = set(present.split(b"\n"))
+        new = [data for data in dict.fromkeys(line.encode() for line in added) if data not in known]
+        if not new:
+            continue
+        before = present if not present or present.endswith(b"\n") else present + b"\n"
+        path = found[0] if found else f"{target[:2]}/{target[2:]}"
+        changes[path] = repository.write_blob(before + b"".join(data + b"\n" for data in new))
+    return changes
+
+
+class _NoteTree:
+    """Finds notes in a tree of any depth; parsed trees are kept, since many notes share them."""
+
+    def __init__(self, repository: Repository, root: str | None) -> None:
+        self._repository = repository
+        self._root = root
+        self._parsed: dict[str, dict[str, TreeEntry]] = {}
+
+    def find(self, target: str) -> tuple[str, str] | None:
+        """Return (path, blob id) of the note on `target`."""
+        tree, prefix, rest = self._root, "", target
+        while tree:
+            entries = self._entries(tree)
+            leaf = entries.get(rest)
+            if leaf and leaf.mode == FILE:
+                return prefix + rest, leaf.id
+            below = entries.get(rest[:2])
+            tree = below.id if below and below.mode == FOLDER else None
+            prefix, rest = f"{prefix}{rest[:2]}/", rest[2:]
+        return None
+
+    def _entries(self, tree: str) -> dict[str, TreeEntry]:
+        if tree not in self._parsed:
+            self._parsed[tree] = {entry.name: entry for entry in self._repository.tree(tree)}
+        return self._parsed[tree]

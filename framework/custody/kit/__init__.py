@@ -1,0 +1,1 @@
+"""What works on data: connectors, ingest, splits, training, metrics and checks, one small module each."""

@@ -1,0 +1,31 @@
+"""The first commit of a ledger: derived from the repository's id alone, so that every clone starts from the same one.
+
+What stands here is part of the format: a changed character makes another first commit, and histories that cannot meet.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from custody.git.objects import Person, Repository
+
+README = "README.md"
+_AUTHOR = Person("custody", "custody@localhost", datetime(2026, 1, 1, tzinfo=UTC))
+_TEXT = """\
+# Ledger
+
+This branch is written by custody and is never checked out or edited by hand. Each commit is one record: a run of a
+model, a version, a promotion, a version of a dataset. The files are the state that follows from all records up to here:
+
+- `models/<model>/spec.yaml` and `run.json`: the last run, as it was declared and what came of it
+- `models/<model>/stages.json`: the versions, and which of them each stage uses
+- `datasets/<dataset>/<version>.json`: each version of a dataset that was recorded
+
+Nothing is recorded yet.
+"""
+
+
+def write_first_commit(repository: Repository, project_id: str) -> str:
+    """Store the first commit of the ledger of the project and return its id; the same in every clone."""
+    tree = repository.write_tree(None, {README: repository.write_blob(_TEXT.encode())})
+    return repository.write_commit(tree, (), f"ledger of {project_id}\n\nFormat: 1\nProject: {project_id}\n", _AUTHOR)

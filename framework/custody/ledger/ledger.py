@@ -1,0 +1,233 @@
+"""The ledger of one project in its Git repository: what `app` holds. Appending lies in `writer.py`.
+
+Questions are answered from the index and then from the commits themselves; the index is a projection of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from custody.domain.graph import StepRecord
+from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
+from custody.domain.spec import Config
+from custody.errors import CustodyError, LedgerError
+from custody.git.identity import Identity, find_identity
+from custody.git.objects import Repository, open_repository
+from custody.git.refs import read_ref
+from custody.git.worktree import GitWorktree
+from custody.ledger.index import PREFIX, Index
+from custody.ledger.reader import Reader
+from custody.ledger.writer import Hand, Writer
+
+_LISTED = 10
+
+
+class GitLedger:
+    """Satisfies `custody.domain.ports.Ledger`; may be used by several threads."""
+
+    def __init__(
+        self,
+        where: GitWorktree | Repository | Path,
+        config: Config,
+        *,
+        readme: Callable[[State], bytes],
+        tool: str,
+        clock: Callable[[], datetime],
+        identity: Identity | None = None,
+    ) -> None:
+        """`readme` renders README.md of the branch, `tool` names the writer, `clock` dates its commits.
+
+        Without an `identity` the one of Git's configuration is used. Opens a path's repository: raises GitError.
+        """
+        self.repository = _repository(where)
+        self.identity = identity or find_identity(self.repository)
+        self._ref = f"refs/heads/{config.ledger}"
+        self._index = Index(self.repository)
+        self._lock = threading.RLock()
+        self._reader = Reader(self.repository, self._lock)
+        hand = Hand(self.identity, tool, clock, readme)
+        self._writer = Writer(self.repository, config, self._index, self._reader, hand)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; the ledger may still be used and opens it anew."""
+        with self._lock:
+            self._index.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole history is here; in a shallow clone an answer from it may miss what is older."""
+        with self._lock:
+            self._index.catch_up(self.head())
+            return self._index.complete
+
+    def head(self) -> str | None:
+        """Return the last commit of the ledger; None where there is no ledger yet."""
+        with self._lock:
+            return read_ref(self.repository, self._ref)
+
+    @property
+    def actor(self) -> str:
+        """Who appends, as records name them."""
+        return self.identity.actor
+
+    def model(self, name: str) -> ModelState:
+        """Return what is recorded of one model at the present head. Raises LedgerError as `state` does."""
+        with self._lock:
+            return self._reader.model(self.head(), name)
+
+    def state(self) -> State:
+        """Return the fold at the present head. Raises LedgerError where a file of it cannot be read."""
+        with self._lock:
+            return self._reader.state(self.head())
+
+    def append(self, record: Record) -> str:
+        """Append a fact and return its commit id, durable when this returns; once, however often it is called.
+
+        Raises LedgerError where the record is a decision or cannot be kept, or the repository refuses; then nothing
+        has been recorded.
+        """
+        if record.kind.decision:
+            raise LedgerError(f"a {record.kind} record is a decision: it is made on the freshest head only")
+        with self._lock:
+            return str(self._writer.append(record.model, lambda _: record))
+
+    def decide(self, model: str, make: Callable[[ModelState], Record | None]) -> str | None:
+        """Append what `make` derives from the model's state at the head it is appended to; None: nothing.
+
+        `make` may be called again where the head moved. Raises LedgerError as `append` does.
+        """
+        with self._lock:
+            return self._writer.append(model, make)
+
+    def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
+        """Yield records in reverse landing order, of one model or of all."""
+        where = "record IS NOT NULL" if model is None else "record IS NOT NULL AND model = ?"
+        values = ("-1",) if limit is None else (str(limit),)
+        sql = f"SELECT id FROM commits WHERE {where} ORDER BY position DESC LIMIT CAST(? AS INTEGER)"  # noqa: S608
+        for (commit,) in self._query(sql, *(values if model is None else (model, *values))):
+            if entry := self.entry(commit):
+                yield entry
+
+    def entry(self, commit: str) -> Entry | None:
+        """Return the record of a commit of the ledger; None where it holds none."""
+        with self._lock:
+            return self._reader.entry(commit)
+
+    def record(self, commit: str) -> Record | None:
+        """Return the record of a commit as it was appended; None where it holds none of a known kind."""
+        with self._lock:
+            return self._reader.record(commit)
+
+    def find_entry(self, prefix: str) -> Entry | None:
+        """Return the record whose id, run id (its `run` record) or commit id begins with `prefix`; None: there is none.
+
+        Raises LedgerError where several match, or where none does and the history here is not whole.
+        """
+        found = self._matches(prefix) if prefix else []
+        if len(found) == 1:
+            return self.entry(found[0])
+        if found:
+            raise self._ambiguous(prefix, found)
+        if not self.complete:
+            raise LedgerError(
+                f"there is no record {prefix!r} in the part of the ledger that this shallow clone has",
+                help=("git fetch --unshallow",),
+            )
+        return None
+
+    def commit_of(self, run_id: str) -> str | None:
+        """Return the commit that recorded the run; None where there is none."""
+        sql = "SELECT id FROM commits WHERE run = ? AND kind = ? ORDER BY position LIMIT 1"
+        return next((str(row[0]) for row in self._query(sql, run_id, str(Kind.RUN))), None)
+
+    def run(self, entry: Entry) -> Run | None:
+        """Return the run as the tree of `entry`'s commit holds it; None where it names no model or there is none."""
+        model = entry.trailer("Model")
+        with self._lock:
+            return self._reader.run(entry.commit, model) if model else None
+
+    def step(self, key: str) -> tuple[str, StepRecord] | None:
+        """Return (run id, step) of the newest usable step with this key; None where there is none."""
+        sql = (
+            "SELECT commits.id, commits.model FROM steps JOIN commits USING (position)"
+            " WHERE prefix = ? ORDER BY position DESC"
+        )
+        for commit, model in self._query(sql, key[:PREFIX]):
+            run = self._usable_run(commit, model)
+            for step in run.steps.values() if run else ():
+                if run and step.key == key and step.usable:
+                    return run.id, step
+        return None
+
+    def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
+        """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
+        sql = (
+            "SELECT run FROM commits WHERE key = ? AND model = ? AND kind = ? AND run IS NOT NULL"
+            " ORDER BY position DESC"
+        )
+        last = (
+            "SELECT id FROM commits WHERE run = ? AND model = ? AND kind IN ('run', 'verdict', 'metadata')"
+            " ORDER BY position DESC"
+        )
+        for (run_id,) in self._query(sql, key, model, str(Kind.RUN)):
+            found = (self._usable_run(commit, model) for (commit,) in self._query(last, run_id, model))
+            run = next((run for run in found if run and run.id == run_id), None)
+            if run and run.key == key:
+                yield run
+
+    def rebuild_notes(self) -> str | None:
+        """Write all lines of all records to the notes, as a set; return the commit, None where none was missing.
+
+        Raises LedgerError where the repository refuses.
+        """
+        with self._lock:
+            return self._writer.rebuild_notes()
+
+    def _query(self, sql: str, *values: str) -> list[tuple[str, ...]]:
+        with self._lock:
+            self._index.catch_up(self.head())
+            return self._index.query(sql, *values)
+
+    def _matches(self, prefix: str) -> list[str]:
+        """Return the commits that `prefix` may mean; a whole id means that one alone."""
+        sql = (
+            "SELECT id, record = ?1 OR id = ?1 OR (kind = 'run' AND run IS ?1) FROM commits WHERE record IS NOT NULL"
+            " AND ((record >= ?1 AND record < ?2) OR (id >= ?1 AND id < ?2)"
+            " OR (kind = 'run' AND run >= ?1 AND run < ?2)) ORDER BY position"
+        )
+        rows = self._query(sql, prefix, prefix + "\U0010ffff")
+        whole = [row[0] for row in rows if row[1]]
+        return whole or [row[0] for row in rows]
+
+    def _ambiguous(self, prefix: str, commits: list[str]) -> LedgerError:
+        entries = [entry for commit in commits[:_LISTED] if (entry := self.entry(commit))]
+        listed = tuple(f"{entry.commit[:12]}  {entry.id}  {entry.subject}" for entry in entries)
+        more = (f"and {len(commits) - _LISTED} more",) if len(commits) > _LISTED else ()
+        return LedgerError(f"{prefix!r} may mean {len(commits)} records", because=(*listed, *more))
+
+    def _usable_run(self, commit: str, model: str | None) -> Run | None:
+        """Return a run whose results may be reused; None where the record cannot be read."""
+        try:
+            with self._lock:
+                return self._reader.run(commit, model) if model else None
+        except CustodyError:
+            return None
+
+
+def _repository(where: GitWorktree | Repository | Path) -> Repository:
+    if isinstance(where, GitWorktree):
+        return where.repository
+    return where if isinstance(where, Repository) else open_repository(where)

@@ -1,0 +1,228 @@
+"""From parsed files that keep their schema to the frozen values of `domain.spec`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from custody.domain.problem import Problem
+from custody.domain.spec import (
+    Column,
+    Config,
+    DatasetRef,
+    DatasetSpec,
+    Document,
+    Manifest,
+    MetricGate,
+    ModelSpec,
+    SliceGate,
+    Split,
+    SplitKind,
+    StoredFile,
+    Task,
+    Uses,
+)
+from custody.spec.words import say
+
+FORMAT = 1
+"""The greatest format of a version's manifest that is read."""
+LANGUAGE = 1
+"""The version of the spec language."""
+RUN_STEPS = ("fetch", "validate", "split", "evaluate")
+TABULAR = "tabular"
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_MEASURE = re.compile(r"([0-9.]+)([A-Za-z]+)")
+
+
+def model(name: str, directory: str, documents: Mapping[str, Document]) -> ModelSpec:
+    """Build a model from its documents: model, data, pipeline and gates."""
+    about, data = documents["model"].value, documents["data"].value
+    pipeline, gates = documents["pipeline"].value, documents["gates"].value
+    dataset, _, version = data["dataset"].partition("@")
+    return ModelSpec(
+        name=name,
+        directory=directory,
+        owner=about["owner"],
+        purpose=about["purpose"],
+        task=Task(about["task"]),
+        target=about["target"],
+        dataset=DatasetRef(dataset, version),
+        split=_split(data["split"]),
+        train=_uses(pipeline["train"]),
+        prepare=_uses(pipeline.get("prepare", TABULAR)),
+        documents=documents,
+        tier=about.get("tier"),
+        description=about.get("description"),
+        positive=about.get("positive"),
+        features=tuple(data["features"]) if "features" in data else None,
+        seed=int(pipeline.get("seed", 0)),
+        stages=dict(about.get("stages", {})),
+        metrics=tuple(_metric_gate(metric, limits) for metric, limits in gates.get("metrics", {}).items()),
+        slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
+        steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
+    )
+
+
+def dataset(name: str, directory: str, document: Document, versions: Mapping[str, Manifest]) -> DatasetSpec:
+    """Build a dataset from its document and its versions by label."""
+    value = document.value
+    return DatasetSpec(
+        name=name,
+        directory=directory,
+        owner=value["owner"],
+        purposes=tuple(value["purposes"]),
+        document=document,
+        classification=value.get("classification", "internal"),
+        description=value.get("description"),
+        key=value.get("key"),
+        time=value.get("time"),
+        source=_uses(value["source"]) if "source" in value else None,
+        columns={column: _column(column, rules) for column, rules in value.get("columns", {}).items()},
+        versions=versions,
+    )
+
+
+def manifest(dataset: str, version: str, document: Document) -> Manifest:
+    """Build a dataset version from its document."""
+    value = document.value
+    return Manifest(
+        dataset=dataset,
+        version=version,
+        format=int(value["format"]),
+        rows=int(value["rows"]),
+        logical=value["logical"],
+        files=tuple(StoredFile(item["path"], int(item["size"]), item["sha256"]) for item in value["files"]),
+        columns=value["columns"],
+        source=value["source"],
+        as_of=value["as_of"],
+        by=value["by"],
+        parent=value.get("parent"),
+        document=document,
+    )
+
+
+def config(document: Document) -> Config:
+    """Build the project's configuration from its document."""
+    value = {key: item for key, item in document.value.items() if key != "spec"}
+    if "extensions" in value:
+        value["extensions"] = tuple(root.rstrip("/") for root in value["extensions"])
+    for folder in ("models", "datasets"):
+        if folder in value:
+            value[folder] = value[folder].rstrip("/")
+    return Config(**value, document=document)
+
+
+def seconds(value: str | float) -> float:
+    """Return a duration such as `10m`, or a number of seconds, in seconds."""
+    return _measured(value, _SECONDS)
+
+
+def size(value: str | int) -> int:
+    """Return a size such as `2GB`, or a number of bytes, in bytes."""
+    return int(_measured(value, _BYTES))
+
+
+def _measured(value: str | float, units: Mapping[str, int]) -> float:
+    if not isinstance(value, str):
+        return float(value)
+    found = _MEASURE.match(value)
+    if found is None:
+        raise ValueError(f"{value} is no measure")
+    return float(found[1]) * units[found[2]]
+
+
+def _uses(value: str | Mapping[str, Any]) -> Uses:
+    if isinstance(value, str):
+        return Uses(value)
+    return Uses(
+        name=value["uses"],
+        with_=value.get("with", {}),
+        files=tuple(value.get("files", ())),
+        timeout=seconds(value["timeout"]) if "timeout" in value else None,
+        retries=int(value.get("retries", 0)),
+        memory=size(value["memory"]) if "memory" in value else None,
+    )
+
+
+def _split(value: Mapping[str, Any]) -> Split:
+    seed = int(value.get("seed", 0))
+    if "by" in value:
+        return Split(SplitKind.ORDERED, value["test"], value["by"])
+    if "stratify" in value:
+        return Split(SplitKind.STRATIFIED, value["test"], value["stratify"], seed)
+    return Split(SplitKind.RANDOM, value["test"], None, seed)
+
+
+def _metric_gate(metric: str, limits: Mapping[str, Any]) -> MetricGate:
+    n = limits.get("n")
+    return MetricGate(
+        metric, limits.get("min"), limits.get("max"), limits.get("max_drop"), int(n) if n is not None else None
+    )
+
+
+def _slice_gate(column: str, limits: Mapping[str, Any]) -> SliceGate:
+    n = limits.get("n")
+    return SliceGate(
+        column,
+        limits["metric"],
+        limits.get("min"),
+        limits.get("max"),
+        limits.get("min_ratio"),
+        int(n) if n is not None else None,
+    )
+
+
+def _column(name: str, rules: Mapping[str, Any]) -> Column:
+    value = dict(rules)
+    if "values" in value:
+        value["values"] = tuple(value["values"])
+    return Column(name, **value)
+
+
+def contradictions(document: Document) -> Iterator[Problem]:
+    """Yield what a schema cannot say: keys that exclude each other, bounds that no value can keep."""
+    value = document.value
+    match document.kind:
+        case "data":
+            yield from _split_contradictions(document, value["split"])
+        case "gates":
+            yield from _gate_contradictions(document)
+        case "dataset":
+            for name, rules in value.get("columns", {}).items():
+                yield from _bounds(document, f"columns.{name}", rules)
+        case "version" if value["format"] > FORMAT:
+            message = f"format {value['format']} of a dataset version, this custody reads {FORMAT}"
+            yield Problem("E109", message, document.place("format"), help=("pip install --upgrade git-custody",))
+        case "config" if value["spec"] != LANGUAGE:
+            message = f"spec language {value['spec']}, this custody reads {LANGUAGE}"
+            yield Problem("E109", message, document.place("spec"), help=("pip install --upgrade git-custody",))
+
+
+def _split_contradictions(document: Document, split: Mapping[str, Any]) -> Iterator[Problem]:
+    if "by" not in split:
+        return
+    for other, why in (("stratify", "choose one of the two"), ("seed", "a split by order draws nothing at random")):
+        if other in split:
+            place = document.places.get(f"split.{other}#key")
+            message = f"`split` has {say('by')} and {say(other)}: {why}"
+            yield Problem("E106", message, place, help=(f"remove `{other}`",))
+
+
+def _gate_contradictions(document: Document) -> Iterator[Problem]:
+    for part, limits in (("metrics", ("min", "max", "max_drop")), ("slices", ("min", "max", "min_ratio"))):
+        for name, rules in document.value.get(part, {}).items():
+            dotted = f"{part}.{name}"
+            yield from _bounds(document, dotted, rules)
+            if not any(limit in rules for limit in limits):
+                place = document.places.get(f"{dotted}#key")
+                message = f"`{say(dotted, quote=False)}` has no limit: nothing would be judged"
+                yield Problem("E106", message, place, help=(f"add one of {', '.join(limits)}",))
+
+
+def _bounds(document: Document, dotted: str, rules: Mapping[str, Any]) -> Iterator[Problem]:
+    if "min" in rules and "max" in rules and rules["min"] > rules["max"]:
+        message = f"`{say(dotted, quote=False)}` has min {say(rules['min'])} > max {say(rules['max'])}: no value passes"
+        yield Problem("E106", message, document.place(f"{dotted}.min"), help=("swap them",))

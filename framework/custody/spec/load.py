@@ -1,0 +1,263 @@
+"""Loading all specs of one revision: text, node tree, duplicates, schema, typed values, cross references.
+
+All problems of a stage are reported together; a file with problems of an early stage is not asked about a later one.
+Works on any revision: files are listed and read by the functions that are passed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from custody.domain.ports import Read
+from custody.domain.problem import Place, Problem, Severity
+from custody.domain.spec import LATEST, Config, DatasetSpec, Document, Manifest, ModelSpec, Spec
+from custody.spec import build
+from custody.spec.hints import MODEL_KINDS, nearest
+from custody.spec.references import Scope, dataset_problems, model_problems
+from custody.spec.schema import check
+from custody.spec.words import say
+from custody.spec.yaml12 import parse
+
+CONFIG = ".mlops/config.yaml"
+ListFiles = Callable[[str], Iterable[str]]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_RESERVED = frozenset(
+    {"con", "prn", "aux", "nul", "all", "none", "auto", LATEST}
+    | {f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)}
+)
+_YAML = (".yaml", ".yml")
+_LONGEST_EXCERPT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the specs say, without the models and datasets that have errors, and all problems in order of place."""
+
+    spec: Spec
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that stop a command."""
+        return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
+
+
+@dataclass(slots=True)
+class _Files:
+    """Reads files and collects what is wrong with them; `broken` are the names of datasets that have errors."""
+
+    read: Read
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def document(self, kind: str, path: str) -> Document | None:
+        """Return the file as a document; None where it has errors, which are collected."""
+        data = self.read(path)
+        if data is None:
+            message = f"{path} cannot be read: it is no regular file of the repository"
+            self.problems.append(Problem("E120", message, Place(path, 1, 1), help=("replace the link by a file",)))
+            return None
+        parsed = parse(data, path)
+        found = list(parsed.problems)
+        if parsed.value or not found:
+            found += check(kind, parsed, path)
+        document = Document(kind, path, parsed.value, parsed.places)
+        if not found:
+            found += build.contradictions(document)
+        self.problems += found
+        return None if found else document
+
+
+def load(read: Read, list_files: ListFiles) -> Loaded:
+    """Load the specs of one revision. Never raises for what the files hold."""
+    files = _Files(read)
+    config = _config(files)
+    spec = Spec(config or Config(id=""))
+    if config is not None:
+        datasets = dict(_datasets(files, config, list_files))
+        models = dict(_models(files, config, list_files))
+        spec = Spec(config, models, datasets)
+        spec = _cross_checked(spec, files)
+    problems = tuple(sorted((_shown(problem, read) for problem in files.problems), key=_order))
+    warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
+    return Loaded(replace(spec, warnings=warnings), problems)
+
+
+def load_config(read: Read) -> tuple[Config | None, tuple[Problem, ...]]:
+    """Load `.mlops/config.yaml` alone; None where it has errors."""
+    files = _Files(read)
+    config = _config(files)
+    return config, tuple(_shown(problem, read) for problem in files.problems)
+
+
+def load_manifest(
+    data: bytes, dataset: str, version: str, path: str = ""
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
+    """Load the bytes of one dataset version; None where they have errors."""
+    path = path or f"datasets/{dataset}/versions/{version}.yaml"
+    files = _Files(lambda _: data)
+    document = files.document("version", path)
+    found = build.manifest(dataset, version, document) if document else None
+    return found, tuple(_shown(problem, lambda _: data) for problem in files.problems)
+
+
+def load_dataset(read: Read, directory: str) -> tuple[DatasetSpec | None, tuple[Problem, ...]]:
+    """Load the `dataset.yaml` below `directory` without its versions; None where it has errors."""
+    files = _Files(read)
+    document = files.document("dataset", f"{directory}/dataset.yaml")
+    found = build.dataset(directory.rpartition("/")[2], directory, document, {}) if document else None
+    return found, tuple(_shown(problem, read) for problem in files.problems)
+
+
+def name_fault(name: str) -> str | None:
+    """Return why `name` cannot be the name of a model or dataset; None where it can."""
+    if not _NAME.match(name):
+        return "small letters, digits, `.`, `_` and `-`, at most 64, beginning with a letter or digit"
+    if name.partition(".")[0] in _RESERVED or name.endswith((".lock", ".")) or ".." in name:
+        return "another name: this one is reserved"
+    return None
+
+
+def label_fault(label: str) -> str | None:
+    """Return why `label` cannot be the label of a dataset version; None where it can."""
+    if not _LABEL.match(label):
+        return "letters, digits, `.`, `_` and `-`, at most 64, beginning with a letter or digit"
+    return "another label: this one floats" if label == LATEST else None
+
+
+def _config(files: _Files) -> Config | None:
+    if files.read(CONFIG) is None:
+        files.problems.append(Problem("E120", f"there is no {CONFIG}", help=("custody init",)))
+        return None
+    document = files.document("config", CONFIG)
+    return build.config(document) if document else None
+
+
+def _datasets(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, DatasetSpec]]:
+    for name, inside in _folders(files, config.datasets, list_files):
+        directory = f"{config.datasets}/{name}"
+        manifests: dict[str, Manifest] = {}
+        sound = True
+        for path in inside:
+            folder, _, file = path.rpartition("/")
+            if folder == "versions" and file.endswith(".yaml"):
+                found = _version(files, name, file[: -len(".yaml")], f"{directory}/{path}")
+                sound = sound and found is not None
+                if found:
+                    manifests[found.version] = found
+            elif file.endswith(_YAML) and (folder == "versions" or path != "dataset.yaml"):
+                _stray(files, f"{directory}/{path}", ("dataset.yaml",), folder)
+        document = _required(files, "dataset", f"{directory}/dataset.yaml", "dataset.yaml" in inside)
+        if document and sound:
+            yield name, build.dataset(name, directory, document, manifests)
+        else:
+            files.broken.add(name)
+
+
+def _version(files: _Files, dataset: str, label: str, path: str) -> Manifest | None:
+    fault = label_fault(label)
+    if fault:
+        files.problems.append(Problem("E121", f"{say(label)} cannot be a version, expected {fault}", Place(path, 1, 1)))
+        return None
+    document = files.document("version", path)
+    return build.manifest(dataset, label, document) if document else None
+
+
+def _models(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, ModelSpec]]:
+    known = tuple(f"{kind}.yaml" for kind in MODEL_KINDS)
+    for name, inside in _folders(files, config.models, list_files):
+        directory = f"{config.models}/{name}"
+        for path in inside:
+            if path.endswith(_YAML) and "/" not in path and path not in known:
+                _stray(files, f"{directory}/{path}", known, "")
+        documents: dict[str, Document] = {}
+        for kind in MODEL_KINDS:
+            path = f"{directory}/{kind}.yaml"
+            document = _required(files, kind, path, f"{kind}.yaml" in inside)
+            if document:
+                documents[kind] = document
+        if len(documents) == len(MODEL_KINDS):
+            yield name, build.model(name, directory, documents)
+
+
+def _required(files: _Files, kind: str, path: str, there: bool) -> Document | None:  # noqa: FBT001
+    if there:
+        return files.document(kind, path)
+    folder = path.rpartition("/")[0]
+    message = f"{folder} has no {kind}.yaml, or it is no regular file"
+    advice = f"custody schema {kind}" if kind != "gates" else f"touch {path}        (an empty file: every run passes)"
+    files.problems.append(Problem("E120", message, Place(path, 1, 1), help=(advice,)))
+    return None
+
+
+def _folders(files: _Files, root: str, list_files: ListFiles) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the folders below `root` that may hold a spec, with the paths inside them, names checked."""
+    inside: dict[str, set[str]] = {}
+    for path in list_files(root):
+        name, _, rest = path.removeprefix(f"{root}/").partition("/")
+        if rest:
+            inside.setdefault(name, set()).add(rest)
+        elif name.endswith(_YAML):
+            message = f"{path} stands alone: each {root.rpartition('/')[2].rstrip('s')} is a folder"
+            files.problems.append(Problem("E120", message, Place(path, 1, 1), help=(f"git rm {path}",)))
+    seen: dict[str, str] = {}
+    for name, paths in sorted(inside.items()):
+        if not any(path.endswith(_YAML) for path in paths):
+            continue
+        place = Place(f"{root}/{name}", 1, 1)
+        fault = name_fault(name)
+        if fault:
+            files.problems.append(Problem("E121", f"{say(name)} cannot be a name, expected {fault}", place))
+        elif name.casefold() in seen:
+            message = f"{say(name)} and {say(seen[name.casefold()])} differ only in case"
+            files.problems.append(Problem("E121", message, place))
+        else:
+            seen[name.casefold()] = name
+            yield name, frozenset(paths)
+
+
+def _stray(files: _Files, path: str, known: tuple[str, ...], folder: str) -> None:
+    file = path.rpartition("/")[2]
+    place = Place(path, 1, 1)
+    if file == "monitors.yaml":
+        message = f"{path}: monitors are not supported by this version; remove the file"
+        files.problems.append(Problem("E108", message, place, help=(f"git rm {path}",)))
+        return
+    named = file[: -len(".yml")] + ".yaml" if file.endswith(".yml") else ""
+    near = named if named in known or (named and folder == "versions") else nearest(file, known)
+    rename = (f"git mv {path} {path.rpartition('/')[0]}/{near}",) if near else (f"git rm {path}",)
+    files.problems.append(Problem("E120", f"{path} is not a file of a spec", place, help=rename))
+
+
+def _cross_checked(spec: Spec, files: _Files) -> Spec:
+    """Check the references between files; leave out the models whose references have errors."""
+    scope = Scope(spec, files.read, frozenset(files.broken))
+    broken: set[str] = set()
+    for dataset in spec.datasets.values():
+        files.problems += dataset_problems(dataset, scope)
+    for name, model in spec.models.items():
+        found = tuple(model_problems(model, scope))
+        files.problems += found
+        if any(problem.severity is Severity.ERROR for problem in found):
+            broken.add(name)
+    return replace(spec, models={name: model for name, model in spec.models.items() if name not in broken})
+
+
+def _order(problem: Problem) -> tuple[str, int, int, str]:
+    place = problem.place
+    return (place.path, place.line, place.column, problem.code) if place else ("", 0, 0, problem.code)
+
+
+def _shown(problem: Problem, read: Read) -> Problem:
+    """Return the problem with the source line at its place, harmless to a terminal."""
+    if problem.excerpt or problem.place is None:
+        return problem
+    lines = re.split(r"\r\n|\n|\r", (read(problem.place.path) or b"").decode("utf-8-sig", "replace"))
+    if problem.place.line > len(lines) or problem.place.column > _LONGEST_EXCERPT:
+        return problem
+    line = lines[problem.place.line - 1][:_LONGEST_EXCERPT]
+    return replace(problem, excerpt="".join(char if char.isprintable() else " " for char in line))

@@ -1,0 +1,312 @@
+"""Cross references: what a spec file says of another, of a dataset version, or of code. Every check yields problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from custody.domain.ports import Read
+from custody.domain.problem import Place, Problem, Severity
+from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task
+from custody.spec.build import TABULAR
+from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimator
+from custody.spec.functions import Use, builtin_problems, function_problems
+from custody.spec.hints import meant
+from custody.spec.words import listed, say
+
+CONNECTORS = ("file", "sklearn")
+TWO_CLASS_METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "selection_rate",
+)
+MANY_CLASS_METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "precision_macro",
+    "recall_macro",
+    "log_loss",
+    "roc_auc_ovr",
+)
+NUMBER_METRICS = ("rmse", "mae", "r2", "median_ae", "max_error", "bias")
+METRICS: Mapping[Task, tuple[str, ...]] = {
+    Task.CLASSIFICATION: tuple(dict.fromkeys((*TWO_CLASS_METRICS, *MANY_CLASS_METRICS))),
+    Task.REGRESSION: NUMBER_METRICS,
+}
+_TWINS: Mapping[str, str] = {
+    "precision": "precision_macro",
+    "recall": "recall_macro",
+    "f1": "f1_macro",
+    "roc_auc": "roc_auc_ovr",
+    "brier": "log_loss",
+    "precision_macro": "precision",
+    "recall_macro": "recall",
+    "f1_macro": "f1",
+    "roc_auc_ovr": "roc_auc",
+}
+_TWO = 2
+_NOT_A_NUMBER = frozenset({"string", "boolean", "date", "timestamp", "instant"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a model's references are looked up in; `broken` are datasets that have errors of their own."""
+
+    spec: Spec
+    read: Read
+    broken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A model with the dataset version it learns from."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    manifest: Manifest
+
+    def missing(self, column: str, kind: str, dotted: str, what: str) -> Problem | None:
+        """Return the problem where `column` is not stored in the version, is personal, or is not there at all."""
+        stored = self.manifest.columns.get(column)
+        declared = self.dataset.columns.get(column)
+        if stored is not None and not stored.get("personal") and not (declared and declared.personal):
+            return None
+        place = self.model.place(kind, dotted)
+        version = f"{self.manifest.dataset}@{self.manifest.version}"
+        if stored is not None or (declared and declared.personal):
+            message = f"{what} {say(column)} is personal: it never reaches a model"
+            related = self.dataset.document.place(f"columns.{column}")
+            return Problem("E205", message, place, label="personal", help=("use another column",), related=related)
+        message = f"{what} {say(column)} is not a column of {version}"
+        return Problem("E204", message, place, help=meant(column, self.manifest.stored_columns))
+
+
+def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
+    """Yield what is wrong with the references of one model."""
+    dataset = scope.spec.datasets.get(model.dataset.name)
+    manifest = scope.spec.resolve(model.dataset)
+    if dataset is None:
+        yield from _unknown_dataset(model, scope)
+    elif manifest is None:
+        yield _unknown_version(model, dataset)
+    else:
+        columns = _Columns(model, dataset, manifest)
+        yield from _data_problems(columns)
+        yield from _target_problems(columns)
+        yield from _warnings(columns)
+    yield from _metric_problems(model, manifest)
+    yield from _code_problems(model, scope)
+    if not (model.metrics or model.slices):
+        place = Place(f"{model.directory}/gates.yaml", 1, 1)
+        yield _warning("W203", f"{model.name} has no gates: every run passes", place, "add a limit to gates.yaml")
+    if "seed" not in model.documents["pipeline"].value:
+        place = model.place("pipeline", "train")
+        yield _warning("W201", f"{model.name} has no seed: 0 is used", place, f"add `seed: 0` to {place.path}")
+
+
+def dataset_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
+    """Yield what is wrong with the references of one dataset; its newest version tells which columns there are."""
+    yield from _source_problems(dataset, scope)
+    manifest = dataset.versions.get(dataset.latest or "")
+    if manifest is None:
+        return
+    for key in ("key", "time"):
+        column = getattr(dataset, key)
+        if column and column not in manifest.columns:
+            message = f"{key} {say(column)} is not a column of {dataset.name}@{manifest.version}"
+            advice = meant(column, manifest.stored_columns)
+            yield Problem("E204", message, dataset.document.place(key), help=advice)
+    for column in dataset.columns:
+        if column not in manifest.columns:
+            place = dataset.document.places.get(f"columns.{column}#key")
+            message = f"column {say(column)} is not in {dataset.name}@{manifest.version}: its rules hold for nothing"
+            near = meant(column, manifest.stored_columns)[0]
+            yield _warning("W207", message, place, near)
+
+
+def _source_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
+    if dataset.source is None:
+        return
+    use = Use("dataset", "source", dataset.source, dataset.document, dataset.directory, scope.spec.config.extensions)
+    if ":" in dataset.source.name:
+        yield from function_problems(use, scope.read)
+    else:
+        yield from builtin_problems(use, {name: f"connectors/{name}" for name in CONNECTORS})
+
+
+def _unknown_dataset(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
+    name = model.dataset.name
+    if name in scope.broken:
+        return
+    folder = scope.spec.config.datasets
+    place = model.place("data", "dataset")
+    message = f"there is no dataset {say(name)}"
+    add = f"custody data add {name} PATH        after writing {folder}/{name}/dataset.yaml"
+    yield Problem("E201", message, place, help=(*meant(name, scope.spec.datasets), add))
+
+
+def _unknown_version(model: ModelSpec, dataset: DatasetSpec) -> Problem:
+    place = model.place("data", "dataset")
+    if not dataset.versions:
+        message = f"dataset {say(dataset.name)} has no version yet"
+        label = ("" if model.dataset.version == LATEST else model.dataset.version).strip()
+        add = f"custody data add {dataset.name} {label} {'--from-source' if dataset.source else 'PATH'}"
+        return Problem("E203", message, place, help=(" ".join(add.split()),))
+    known = listed(sorted(dataset.versions))
+    return Problem(
+        "E203",
+        f"dataset {say(dataset.name)} has no version {say(model.dataset.version)}",
+        place,
+        label=f"known: {known} ({dataset.directory}/versions)",
+        help=(
+            f"custody data add {dataset.name} {model.dataset.version} PATH",
+            f"or use {dataset.name}@{dataset.latest}",
+        ),
+    )
+
+
+def _data_problems(columns: _Columns) -> Iterator[Problem]:
+    model, dataset = columns.model, columns.dataset
+    named = [("data", f"features.{index}", column, "feature") for index, column in enumerate(model.features or ())]
+    if model.split.column is not None:
+        ordered = model.split.kind is SplitKind.ORDERED
+        named.append(("data", "split.by" if ordered else "split.stratify", model.split.column, "split column"))
+    named += [("gates", f"slices.{gate.column}#key", gate.column, "slice column") for gate in model.slices]
+    named.append(("model", "target", model.target, "target"))
+    for kind, dotted, column, what in named:
+        problem = columns.missing(column, kind, dotted, what)
+        if problem:
+            yield problem
+        elif what == "feature":
+            yield from _feature_problems(model, dataset, column, dotted)
+
+
+def _feature_problems(model: ModelSpec, dataset: DatasetSpec, column: str, dotted: str) -> Iterator[Problem]:
+    declared = dataset.columns.get(column)
+    if column not in {model.target, dataset.key} and not (declared and declared.sensitive):
+        return
+    place = model.place("data", dotted)
+    if column == model.target:
+        message = f"the target {say(column)} is among the features"
+        yield Problem(
+            "E215", message, place, help=("remove it from `features`",), related=model.place("model", "target")
+        )
+    elif declared and declared.sensitive:
+        yield Problem(
+            "E206",
+            f"feature {say(column)} is sensitive: it is kept for slices, out of features",
+            place,
+            label="sensitive",
+            help=(
+                f"remove it from `features`; to watch it, add to {model.directory}/gates.yaml: slices: {{{column}: …}}",
+            ),
+            related=dataset.document.place(f"columns.{column}.sensitive"),
+        )
+    elif column == dataset.key:
+        message = f"feature {say(column)} is the key of {dataset.name}: a model can only learn it by heart"
+        yield _warning("W206", message, place, "remove it from `features`")
+
+
+def _target_problems(columns: _Columns) -> Iterator[Problem]:
+    model = columns.model
+    declared = columns.dataset.columns.get(model.target)
+    kind = str(columns.manifest.columns.get(model.target, {}).get("kind", "")).partition(".")[0]
+    if model.task is Task.REGRESSION and kind in _NOT_A_NUMBER:
+        message = f"the target {say(model.target)} is of type {kind}, and the task is regression"
+        advice = ("task: classification",)
+        yield Problem(
+            "E215", message, model.place("model", "target"), help=advice, related=model.place("model", "task")
+        )
+    if model.positive is None:
+        return
+    place = model.place("model", "positive")
+    if model.task is Task.REGRESSION:
+        yield Problem("E215", "`positive` has no meaning for a regression", place, help=("remove it",))
+    elif declared and declared.values is not None and model.positive not in declared.values:
+        message = f"`positive` is {say(model.positive)}, which is no value of {say(model.target)}"
+        yield Problem("E215", message, place, help=(f"values: {listed(declared.values, quote=True)}",))
+
+
+def _warnings(columns: _Columns) -> Iterator[Problem]:
+    model, dataset = columns.model, columns.dataset
+    if dataset.time and model.split.kind is not SplitKind.ORDERED and dataset.time in columns.manifest.columns:
+        message = f"the split of {model.name} is random, though {dataset.name} has a time column {say(dataset.time)}"
+        because = ("a model that is tested on the past of its training rows looks better than it is",)
+        advice = f"split: {{by: {dataset.time}, test: {model.split.test}}}"
+        yield _warning("W202", message, model.place("data", "split"), advice, because)
+    if model.purpose not in dataset.purposes:
+        message = f"purpose {say(model.purpose)} is not allowed by dataset {say(dataset.name)}: apply will refuse"
+        advice = f"allowed: {listed(dataset.purposes)}"
+        yield _warning(
+            "W204", message, model.place("model", "purpose"), advice, related=dataset.document.place("purposes")
+        )
+
+
+def _metric_problems(model: ModelSpec, manifest: Manifest | None) -> Iterator[Problem]:
+    named = [(gate.metric, f"metrics.{gate.metric}#key") for gate in model.metrics]
+    named += [(gate.metric, f"slices.{gate.column}.metric") for gate in model.slices]
+    known, classes = METRICS[model.task], _classes(model, manifest)
+    fitting = known if classes is None else TWO_CLASS_METRICS if classes == _TWO else MANY_CLASS_METRICS
+    for metric, dotted in named:
+        if metric in fitting:
+            continue
+        place = model.place("gates", dotted)
+        if metric not in known:
+            message = f"{say(metric)} is not a metric of {model.task}"
+            advice = meant(metric, fitting, most=len(fitting))
+            yield Problem("E207", message, place, help=advice, related=model.place("model", "task"))
+        else:
+            kind = "more than two classes" if classes == _TWO else "two classes"
+            message = f"{say(metric)} is for {kind}, and {say(model.target)} has {classes}"
+            advice = (f"use {_TWINS[metric]}",) if metric in _TWINS else (f"known: {listed(fitting)}",)
+            yield Problem("E207", message, place, label=f"for {kind}", help=advice)
+
+
+def _classes(model: ModelSpec, manifest: Manifest | None) -> int | None:
+    """Return how many classes the target has; None where that is not known or means nothing."""
+    column: Mapping[str, Any] = manifest.columns.get(model.target, {}) if manifest else {}
+    count = column.get("distinct")
+    return count if model.task is Task.CLASSIFICATION and isinstance(count, int) and count >= _TWO else None
+
+
+def _code_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
+    extensions = scope.spec.config.extensions
+    for step, uses in (("prepare", model.prepare), ("train", model.train)):
+        use = Use("pipeline", step, uses, model.documents["pipeline"], model.directory, extensions)
+        yield from use.file_problems(scope.read)
+        if ":" in uses.name:
+            yield from function_problems(use, scope.read)
+        elif step == "prepare":
+            yield from builtin_problems(use, {TABULAR: "tabular"})
+        elif uses.name.startswith(PREFIX):
+            yield from estimator_problems(model)
+        else:
+            yield _no_trainer(model)
+
+
+def _no_trainer(model: ModelSpec) -> Problem:
+    name = model.train.name
+    near = nearest_estimator(name, model.task)
+    advice = (f"did you mean {say(near)}?",) if near else ("sklearn.<Class>, or ./file.py:function",)
+    message = f"{say(name)} is neither `sklearn.<Class>` nor a function"
+    return Problem("E208", message, model.place("pipeline", "train.uses"), help=advice)
+
+
+def _warning(
+    code: str,
+    message: str,
+    place: Place | None,
+    advice: str,
+    because: tuple[str, ...] = (),
+    related: Place | None = None,
+) -> Problem:
+    return Problem(code, message, place, because=because, help=(advice,), related=related, severity=Severity.WARNING)
