@@ -34,6 +34,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m custody.engine.template || echo "Prefect's schema will be made at the first apply." >&2
 	@touch $@
 
 clean:
