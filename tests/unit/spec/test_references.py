@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 import pytest
 
@@ -199,7 +200,9 @@ def test_params_that_are_no_literal_schema_are_told(params):
 def test_params_open_no_other_file(tmp_path):
     other = tmp_path / "schema.json"
     other.write_text("{}")
-    (problem,) = own("./steps.py:fit", f"PARAMS = {{'$ref': {other.as_uri()!r}}}\ndef fit(): ...\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (problem,) = own("./steps.py:fit", f"PARAMS = {{'$ref': {other.as_uri()!r}}}\ndef fit(): ...\n")
     assert problem.code == "E216"
 
 
