@@ -1,11 +1,16 @@
+# ruff: noqa: SLF001 - it measures the processes that the engine keeps to itself
 """A compiled graph of 4 models with 6 small real steps, and the same flow written by hand for Prefect.
 
     python benchmarks/compiled_flow.py [--rounds 7] [--models 4] [--jobs 2] [--json FILE]
 
-Both run on the same supervised server, in the same session, with the same functions and the same files between them,
-in interleaved rounds. By hand, a step is a call in a thread of the one process; compiled, it has a process of its
-own. `real` steps load, check, split, fit and score with scikit-learn; `empty` ones do nothing, and show what a step
-costs beside its work. CPU is that of all processes: this one, Prefect's server, the one that forks, the steps.
+Both run on the same kind of supervised server, with the same functions and the same files between them, in interleaved
+rounds. By hand, a step is a call in a thread of the one process; compiled, it has a process of its own.
+
+- `program`: `real` steps, from the start of the program to its end, with the start and stop of the server.
+- `real`: the steps load, check, split, fit and score with scikit-learn; on a server that runs, all imported.
+- `empty`: they do nothing; what a step costs beside its work.
+
+CPU is that of all processes: this one, Prefect's server, the one that forks, the steps.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -122,7 +128,7 @@ def flow_by_hand(models: int, jobs: int) -> Any:
     from prefect.task_runners import ThreadPoolTaskRunner
 
     @task
-    def one(step: str, model: str, folder: str, kind: str, needs: list[Any]) -> str:
+    def one(step: str, model: str, folder: str, kind: str, needs: list[Any]) -> str:  # noqa: ARG001 - Prefect waits for them
         done = {"real": real, "empty": empty}[kind]({"step": step, "folder": f"{folder}/{model}"})
         return done["ref"]["digest"]
 
@@ -140,6 +146,65 @@ def flow_by_hand(models: int, jobs: int) -> Any:
     return by_hand
 
 
+PRELOADED = ("sklearn.datasets", "compiled_flow")
+
+
+def execute(engine: Any, models: int, steps: Timed) -> None:
+    for outcome in engine.execute(graph_of(models), steps, lambda _: None, threading.Event()):
+        if outcome.failed:
+            raise SystemExit(f"{outcome.model}: {outcome.failed.error}")
+
+
+def call_by_hand(flow: Any, server: Any, folder: Path, kind: str) -> dict[str, str]:
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
+
+    settings = {
+        PREFECT_API_URL: server.url,
+        PREFECT_API_AUTH_STRING: server.auth,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with temporary_settings(updates=settings):
+        return flow(str(folder), kind)
+
+
+def program(way: str, root: Path, models: int, jobs: int) -> None:
+    """Be a program that runs the models once."""
+    from custody.engine.prefect import PrefectEngine, _environment, _settings
+    from custody.engine.process import PRELOAD
+    from custody.engine.server import PrefectServer
+
+    if way == "compiled":
+        engine = PrefectEngine(jobs, root / "state", preload=(*PRELOAD, *PRELOADED))
+        with engine.session():
+            execute(engine, models, Timed(root, "real"))
+        return
+    home = root / "state" / "prefect"
+    server = PrefectServer(home, print)
+    server.start()
+    with _environment(_settings(home)):
+        from custody.engine import flow
+
+        flow.log_to(home / "prefect.log")
+        call_by_hand(flow_by_hand(models, jobs), server, root, "real")
+        flow.drain()
+        server.settle(models * len(STEPS))
+    server.stop()
+
+
+def run_program(way: str, root: Path, models: int, jobs: int) -> tuple[float, float]:
+    root.mkdir()
+    before, began = os.times(), time.perf_counter()
+    arguments = ["--program", way, "--root", str(root), "--models", str(models), "--jobs", str(jobs)]
+    subprocess.run([sys.executable, __file__, *arguments], check=True, stdin=subprocess.DEVNULL)
+    wall, after = time.perf_counter() - began, os.times()
+    return wall, sum(after[2:4]) - sum(before[2:4])
+
+
 def cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -152,10 +217,8 @@ class Bench:
         from custody.engine.prefect import PrefectEngine
         from custody.engine.process import PRELOAD
 
-        os.environ["PYTHONPATH"] = str(Path(__file__).parent)
-        self.engine = PrefectEngine(jobs, root / "state", preload=(*PRELOAD, "sklearn.datasets", "compiled_flow"))
-        self.graph, self.root, self.count = graph_of(models), root, 0
-        self.models, self.jobs = models, jobs
+        self.engine = PrefectEngine(jobs, root / "state", preload=(*PRELOAD, *PRELOADED))
+        self.root, self.count, self.models, self.jobs = root, 0, models, jobs
 
     def prepare(self) -> None:
         """Import what the hand-written flow needs, and run both once."""
@@ -168,27 +231,13 @@ class Bench:
     def compiled(self, kind: str) -> tuple[float, float, dict[str, str]]:
         steps = Timed(self._folder(), kind)
         wall, cpu = time.perf_counter(), self._cpu()
-        list(self.engine.execute(self.graph, steps, lambda _: None, threading.Event()))
+        execute(self.engine, self.models, steps)
         return time.perf_counter() - wall, self._cpu() - cpu + steps.cpu, steps.values
 
     def hand(self, kind: str) -> tuple[float, float, dict[str, str]]:
-        from prefect.settings import (
-            PREFECT_API_AUTH_STRING,
-            PREFECT_API_URL,
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-            temporary_settings,
-        )
-
-        server = self.engine._server
-        settings = {
-            PREFECT_API_URL: server.url,
-            PREFECT_API_AUTH_STRING: server.auth,
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-        }
-        folder = str(self._folder())
+        folder = self._folder()
         wall, cpu = time.perf_counter(), self._cpu()
-        with temporary_settings(updates=settings):
-            values = self.by_hand(folder, kind)
+        values = call_by_hand(self.by_hand, self.engine._server, folder, kind)
         return time.perf_counter() - wall, self._cpu() - cpu, values
 
     def _folder(self) -> Path:
@@ -200,46 +249,69 @@ class Bench:
         return time.process_time() + sum(map(cpu_of, children))
 
 
+Runs = dict[str, dict[str, list[tuple[float, float]]]]
+
+
+def ordered(number: int, ways: list[Any]) -> list[Any]:
+    return ways if number % 2 else ways[::-1]
+
+
+def measure(rounds: int, models: int, jobs: int) -> Runs:
+    found: Runs = {kind: {"by hand": [], "compiled": []} for kind in ("program", "real", "empty")}
+    with tempfile.TemporaryDirectory(prefix="custody-bench-") as name:
+        root = Path(name)
+        for number in range(rounds):
+            for way in ordered(number, ["compiled", "by hand"]):
+                found["program"][way].append(run_program(way, root / f"{number}-{way[:2]}", models, jobs))
+            print(f"programs: round {number + 1} of {rounds}", file=sys.stderr)
+        bench = Bench(root, models, jobs)
+        with bench.engine.session():
+            bench.prepare()
+            for number in range(rounds):
+                for kind in ("real", "empty"):
+                    for way, run in ordered(number, [("compiled", bench.compiled), ("by hand", bench.hand)]):
+                        found[kind][way].append(run(kind)[:2])
+    return found
+
+
+def report(found: Runs, steps: int) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for kind, ways in found.items():
+        median = {way: [statistics.median(column) for column in zip(*runs, strict=True)] for way, runs in ways.items()}
+        ratio = [one / other for one, other in zip(median["compiled"], median["by hand"], strict=True)]
+        for way, runs in ways.items():
+            columns = zip(*runs, strict=True)
+            shown = (f"{statistics.median(column):.2f} [{min(column):.2f}-{max(column):.2f}]" for column in columns)
+            print(f"{kind:9}{way:10}" + "".join(f"{text:>24}" for text in shown))
+        print(f"{kind:9}{'ratio':10}{ratio[0]:>24.2f}{ratio[1]:>24.2f}")
+        result[kind] = {"median": median, "ratio": {"wall": ratio[0], "cpu": ratio[1]}, "runs": ways}
+    own = result["empty"]["median"]["compiled"]
+    print(f"an empty step, compiled: {own[0] / steps * 1000:.1f} ms wall, {own[1] / steps * 1000:.1f} ms CPU")
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--models", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--program", help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONPATH=str(Path(__file__).parent))
+    if options.program:
+        program(options.program, options.root, options.models, options.jobs)
+        return
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="custody-bench-") as name:
-        bench = Bench(Path(name), options.models, options.jobs)
-        with bench.engine.session():
-            bench.prepare()
-            for number in range(options.rounds):
-                for kind in ("real", "empty"):
-                    ways = [("compiled", bench.compiled), ("by hand", bench.hand)]
-                    for way, run in ways if number % 2 else reversed(ways):
-                        found.setdefault(kind, {}).setdefault(way, []).append(run(kind)[:2])
-                print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    report: dict[str, Any] = {"load": load, "rounds": options.rounds, "models": options.models, "jobs": options.jobs}
-    steps = options.models * len(STEPS)
-    print(f"{options.models} models x {len(STEPS)} steps, {options.jobs} at a time{'wall, s':>24}{'CPU, s':>20}")
-    for kind, ways in found.items():
-        median = {way: [statistics.median(column) for column in zip(*runs, strict=True)] for way, runs in ways.items()}
-        ratio = [one / other for one, other in zip(median["compiled"], median["by hand"], strict=True)]
-        for way, runs in ways.items():
-            wall, cpu = ([run[at] for run in runs] for at in (0, 1))
-            print(
-                f"{kind:7}{way:12}"
-                f"{f'{statistics.median(wall):.3f} [{min(wall):.3f}-{max(wall):.3f}]':>36}"
-                f"{f'{statistics.median(cpu):.3f} [{min(cpu):.3f}-{max(cpu):.3f}]':>24}"
-            )
-        print(f"{kind:7}{'ratio':12}{ratio[0]:>36.2f}{ratio[1]:>24.2f}")
-        report[kind] = {"median": median, "ratio": {"wall": ratio[0], "cpu": ratio[1]}, "runs": ways}
-    own = report["empty"]["median"]["compiled"]
-    print(f"an empty step, compiled: {own[0] / steps * 1000:.1f} ms wall, {own[1] / steps * 1000:.1f} ms CPU")
-    print(f"load at the start {load:.1f}, {options.rounds} rounds")
+    found = measure(options.rounds, options.models, options.jobs)
+    print(
+        f"{options.models} models x {len(STEPS)} steps, {options.jobs} at a time; load {load:.1f}, {options.rounds} rounds"
+    )
+    print(f"{'':19}{'wall, s':>24}{'CPU, s':>24}")
+    result = report(found, options.models * len(STEPS))
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        options.json.write_text(json.dumps({"load": load, **result}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class OneStep:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self, node, upstream):
+    def begin(self, node, _upstream):
         from custody.domain.ports import Task
 
         return Task("engine_start:step", {"step": node.step}, self.folder / "step.log", "k", {})

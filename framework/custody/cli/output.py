@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from typing import Any, Self, TextIO
 
 from custody.cli.views.text import harmless
 from custody.domain.problem import Problem
+
+_UNSAFE = re.compile("[\x7f-\x9f\u2028-\u202e]")
+"""What JSON leaves as it is and a terminal would act upon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Output:
         """Write a value to stdout as indented JSON."""
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
         # JSON escapes C0 itself; the rest of the control characters are escaped for terminals
-        self.stdout.write("".join(_json_safe(char) for char in text) + "\n")
+        self.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         self.stdout.flush()
 
     def say(self, text: str) -> None:
@@ -121,7 +125,3 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     return str(value)
-
-
-def _json_safe(char: str) -> str:
-    return f"\\u{ord(char):04x}" if "\x7f" <= char <= "\x9f" or "\u2028" <= char <= "\u202e" else char

@@ -30,5 +30,6 @@ def run(args: argparse.Namespace, out: Output) -> int:
     out.result("\n".join(f"wrote {path}" for path in made.written) or "Nothing to do: this is a project already")
     if made.written:
         out.say("next: custody data add NAME FILE, then custody new MODEL --dataset NAME --target COLUMN")
-        out.say("undo: git clean -n shows what was written, git clean -f removes it")
+        files = [path for path in made.written if path != ".gitignore"]
+        out.say(f"undo: rm {' '.join(files)}" if files else "undo: git diff .gitignore")
     return 0

@@ -42,7 +42,8 @@ def text(plan: Plan, version: str) -> str:
         return "\n".join([header(plan, version), *_dirty(plan), "", *_environment(plan), nothing_to_do(plan)])
     lines = [header(plan, version), *_dirty(plan), *_crashed(plan), ""]
     lines += [f"  + data      {name} will be recorded" for name in plan.new_versions]
-    lines += [line for change in _shown(plan) for line in block(change, _widths(plan))]
+    widths = _widths(plan)
+    lines += [line for change in _shown(plan) for line in block(change, widths)]
     lines += _environment(plan)
     unchanged = sum(change.category is Category.NOOP for change in plan.changes)
     if unchanged:
