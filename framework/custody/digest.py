@@ -10,8 +10,8 @@ from typing import Any
 def canonical_json(value: Any) -> bytes:
     """Return the canonical bytes of `value`: sorted keys, no white space, UTF-8, shortest floats, NaN refused.
 
-    An integral float is written as the integer (`4.0` and `4` mean the same in a spec), and mappings and
-    tuples of any type become objects and arrays.
+    Mappings and tuples of any type become objects and arrays. `1.0` and `1` stay apart, as they do for estimators
+    (`max_features: 1.0` is all features, `1` is one).
     """
     return json.dumps(
         _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -29,8 +29,6 @@ def digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from custody.digest import canonical_json
 from custody.domain.plan import Reason
 from custody.domain.problem import Place
 from custody.domain.record import Run, RunStatus
@@ -138,7 +139,7 @@ def _code_place(model: ModelSpec, step: str) -> Place:
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for name in dict.fromkeys((*now, *before)):
         old, new = before.get(name), now.get(name)
-        if old != new:
+        if canonical_json(old) != canonical_json(new):  # not `!=`: 1 and 1.0 are equal and mean different things
             yield name, old, new
 
 

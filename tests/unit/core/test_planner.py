@@ -59,6 +59,12 @@ def test_an_edit_runs_what_depends_on_it(edit: dict[str, Any], category: Categor
     assert all(step.known and step.known.status is StepStatus.REUSED for step in change.steps if step.do is Do.REUSE)
 
 
+def test_one_and_one_point_nought_are_told_apart_with_a_reason() -> None:
+    state, look = recorded(build.model(train=Uses("sklearn.RandomForestClassifier", {"max_features": 1})))
+    change = plan_of(build.model(train=Uses("sklearn.RandomForestClassifier", {"max_features": 1.0})), state, look)
+    assert (change.category, change.reasons[0].subject) == (Category.RETRAIN, "train.max_features")
+
+
 def test_changed_code_retrains_and_says_whose() -> None:
     state, look = recorded(build.model())
     change = plan_of(build.model(), state, look, code={"train": "f" * 64})
