@@ -15,6 +15,7 @@ from custody.domain.plan import Category
 from custody.domain.record import Run, RunStatus
 
 _METRICS = 2
+_WARNINGS = 3
 _HEAD = ("", "model", "what", "result", "metrics", "gates", "now", "run")
 
 
@@ -52,7 +53,7 @@ def ending(item: AppliedModel) -> Ending:
 
 def text(applied: Applied) -> str:
     """Return the table, what failed and why, the totals, where to look and how to undo."""
-    parts = [_table(applied), _data(applied), _failures(applied), _totals(applied), _next(applied)]
+    parts = [_table(applied), _data(applied), _warnings(applied), _failures(applied), _totals(applied), _next(applied)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -131,6 +132,27 @@ def _now(item: AppliedModel) -> str:
 
 def _data(applied: Applied) -> str:
     return f"Recorded data: {', '.join(one_line(name) for name in applied.data)}." if applied.data else ""
+
+
+def warnings_of(item: AppliedModel) -> list[str]:
+    """Return what the steps that ran warn of, as `step: warning`."""
+    steps = item.run.steps if item.run else {}
+    return [
+        f"{one_line(name)}: {one_line(str(warning))}"
+        for name, step in steps.items()
+        if name in item.ran and step.output
+        for warning in step.output.facts.get("warnings", ())
+    ]
+
+
+def _warnings(applied: Applied) -> str:
+    lines = []
+    for item in applied.models:
+        found = warnings_of(item)
+        lines += [f"{Tone.WARN('warning')}: {one_line(item.model)} {line}" for line in found[:_WARNINGS]]
+        if len(found) > _WARNINGS:
+            lines.append(f"         and {len(found) - _WARNINGS} more: custody show {one_line(item.model)} --json")
+    return "\n".join(lines)
 
 
 def _failures(applied: Applied) -> str:
@@ -217,6 +239,7 @@ def _model_json(item: AppliedModel) -> dict[str, Any]:
         "failure": run.failure.to_dict() if run and run.failure else None,
         "artifact": run.artifact if run else None,
         "note": item.note,
+        "warnings": warnings_of(item),
         "ran": list(item.ran),
         "reused": list(item.reused),
         "seconds": _seconds(run),
