@@ -189,25 +189,16 @@ def _totals(applied: Applied) -> str:
 def _next(applied: Applied) -> str:
     done = [item for item in applied.models if ending(item) is Ending.DONE]
     failed = any(ending(item) in {Ending.FAILED, Ending.INTERRUPTED} for item in applied.models)
-    lines = []
-    if failed:
-        lines.append(f"Again:    {_command('custody apply')}(finished steps are reused)")
+    rows = [["Again:", "custody apply", "(finished steps are reused)"]] if failed else []
     if done:
-        lines.append(f"Look at:  {_command(f'custody trace {one_line(done[0].model)}')}(the chain of custody)")
-        lines.append(f"          {_command('custody log')}(all records, newest first)")
+        rows.append(["Look at:", f"custody trace {one_line(done[0].model)}", "(the chain of custody)"])
+        rows.append(["", "custody log", "(all records, newest first)"])
     moved = next((item for item in done if any(move.before for move in item.promoted)), None)
     if moved and applied.plan.spec_commit:
         undo = f"git revert {applied.plan.spec_commit[:7]} && custody apply"
-        remark = (
-            f"the earlier run is found again, nothing trains; who changed what: custody trace {one_line(moved.model)}"
-        )
-        lines.append(f"Undo:     {undo}   ({remark})")
-    return "\n".join(lines)
-
-
-def _command(command: str) -> str:
-    """Return a command followed by blanks up to the column of its remark."""
-    return f"{command:<30}  "
+        rows.append(["Undo:", undo, "(the earlier run is found again, nothing trains)"])
+        rows.append(["", f"custody trace {one_line(moved.model)}", "(who changed what, if it was another commit)"])
+    return "\n".join(columns(rows))
 
 
 def duration(seconds: float | None) -> str:
