@@ -101,6 +101,20 @@ def test_comments_key_order_and_spacing_change_nothing(settled: Repository) -> N
     assert settled.head() == before
 
 
+def test_own_code_retrains_unless_only_its_form_changed(settled: Repository) -> None:
+    code = "from sklearn.linear_model import Ridge\n\n\ndef fit(ctx, *, alpha=1.0):\n    return Ridge(alpha=alpha)\n"
+    settled.write("models/debt/steps.py", code)
+    settled.write("models/debt/pipeline.yaml", 'train: {uses: "./steps.py:fit"}\nseed: 1\n')
+    settled.commit("Train by own code")
+    assert settled.apply().code == 0
+    settled.edit(
+        "models/debt/steps.py", "def fit(ctx, *, alpha=1.0):", "# plain\ndef fit(\n    ctx, *, alpha = 1.0\n):"
+    )
+    assert settled.plan() == {}
+    settled.edit("models/debt/steps.py", "alpha=alpha", "alpha=alpha / 2")
+    assert settled.plan()["debt"]["reasons"][0]["code"] == "code.changed"
+
+
 def test_an_owner_is_a_record_and_no_step(settled: Repository) -> None:
     before = settled.head()
     settled.edit("models/risk/model.yaml", "owner: risk", "owner: collections")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from custody.core.closure import Closure, Entry, closure
+from custody.core.source import same_tree
 from custody.digest import digest, sha256
 from custody.domain.ports import Read
+from custody.domain.record import Run, State
 from custody.domain.spec import Config, ModelSpec, Spec
 from custody.errors import CustodyError
 
@@ -22,9 +24,46 @@ def closures(spec: Spec, read: Read) -> dict[str, Code]:
     return {name: code for name, code in found.items() if code}
 
 
-def digests(code: Mapping[str, Code]) -> dict[str, dict[str, str | None]]:
-    """Return the closures' digests, as the keys hold them."""
-    return {name: {step: item.digest for step, item in closures.items()} for name, closures in code.items()}
+def digests(
+    code: Mapping[str, Code], state: State, read: Read, blob_bytes: Callable[[str], bytes | None]
+) -> dict[str, dict[str, str | None]]:
+    """Return the closures' digests, as the keys hold them.
+
+    Code that was only reformatted since the last run keeps the digest that the run recorded: its files, read back
+    from Git, have the same syntax trees.
+    """
+    found: dict[str, dict[str, str | None]] = {}
+    for name, steps in code.items():
+        recorded = state.models.get(name)
+        run = recorded.run if recorded else None
+        found[name] = {step: _digest(step, item, run, read, blob_bytes) for step, item in steps.items()}
+    return found
+
+
+def _digest(
+    step: str, item: Closure, run: Run | None, read: Read, blob_bytes: Callable[[str], bytes | None]
+) -> str | None:
+    recorded = run.steps[step].inputs.get("code") if run and step in run.steps else None
+    if run is None or recorded in {None, item.digest}:
+        return item.digest
+    same = all(_same(path, value, run.closure, read, blob_bytes) for path, value in item.files.items())
+    return str(recorded) if same else item.digest
+
+
+def _same(
+    path: str,
+    value: str | None,
+    closure: Mapping[str, str | None],
+    read: Read,
+    blob_bytes: Callable[[str], bytes | None],
+) -> bool:
+    blob = closure.get(path)
+    if value is None or blob is None:
+        return value is None and blob is None and path in closure
+    before, now = blob_bytes(blob), read(path)
+    if before is None or now is None:
+        return False
+    return same_tree(before, now) if path.endswith(".py") else before == now
 
 
 def materialise(code: Code, read: Read, under: Path) -> Path:

@@ -46,7 +46,9 @@ def prepare(project: Project, revision: str | None, targets: Sequence[str] = ())
     code = closures(spec, read)
     lookup = Lookup(project.ledger.step, project.ledger.runs_with_key, project.store.has)
     lock = worktree.blob(revision, spec.config.lock) if spec.config.lock else None
-    planned = _targeted(changes(spec, state, digests(code), lookup, lock), targets, spec, state)
+    planned = _targeted(
+        changes(spec, state, digests(code, state, read, worktree.blob_bytes), lookup, lock), targets, spec, state
+    )
     plan = Plan(
         id=plan_id(planned),
         changes=planned,

@@ -195,3 +195,6 @@ class Worktree(Protocol):
 
     def blob(self, revision: str | None, path: str) -> str | None:
         """The blob id of a file; computed for the working tree; None where there is none."""
+
+    def blob_bytes(self, blob_id: str) -> bytes | None:
+        """The bytes of a blob by its id, of any revision; None where this clone does not have it."""

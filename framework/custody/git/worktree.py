@@ -107,6 +107,13 @@ class GitWorktree:
         except FAILURES:
             return None
 
+    def blob_bytes(self, blob_id: str) -> bytes | None:
+        """The bytes of a blob by its id, of any revision; None where this clone does not have it."""
+        try:
+            return self.repository.blob(blob_id)
+        except GitError:
+            return None
+
     def _resolve(self, revision: str) -> str:
         try:
             return str(self.repository.raw.revparse_single(revision).peel(pygit2.Commit).id)
