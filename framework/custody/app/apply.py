@@ -20,6 +20,7 @@ from custody.domain.graph import Event
 from custody.domain.plan import Category, Change
 from custody.domain.ports import Engine
 from custody.errors import CustodyError, StalePlanError, UsageError
+from custody.git.transport import maintain
 from custody.ledger.locks import apply_lock
 
 
@@ -55,6 +56,8 @@ def apply(project: Project, options: ApplyOptions, progress: Callable[[Event], N
                 for outcome in engine.execute(wave.graph, wave.steps, progress, cancel):
                     change = wave.changes[outcome.model]
                     done.append(_applied(change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+        if done or data:
+            maintain(project.worktree.repository)
     done.sort(key=lambda item: item.model)
     seconds = round(time.monotonic() - start, 3)
     head = project.ledger.head()
