@@ -31,6 +31,11 @@ from custody.domain.spec import ModelSpec
 from custody.spec.dump import dump_model
 
 PRODUCTION = "production"
+_REFUSED = {
+    "purpose.refused": "is not allowed",
+    "version.edited": "was edited after it was recorded",
+    "stage.unknown": "is not a registered version or run",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,7 @@ class Recorder:
     def _block(self, change: Change) -> Conclusion:
         """Record a refusal, once for each cause."""
         reason = change.reasons[0]
-        words = (
-            f"{reason.subject} is not allowed" if reason.code == "purpose.refused" else f"{reason.subject} was edited"
-        )
-        error = f"{words}: {reason.note}"
+        error = f"{reason.subject} {_REFUSED[reason.code]}: {reason.note}"
         last = self._state(change.model).run
         if last and last.status is RunStatus.BLOCKED and last.failure and last.failure.error == error:
             return Conclusion(last, self._ledger.commit_of(last.id), note=error)

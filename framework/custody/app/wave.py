@@ -9,13 +9,13 @@ from typing import Any
 
 from custody.app.code import materialise
 from custody.app.conclude import Recorder
+from custody.app.ingest import contract
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running, RunSteps
 from custody.core.compiler import compile_graph
 from custody.domain.graph import Graph
 from custody.domain.plan import Change
-from custody.domain.spec import Column
 from custody.ledger.intents import Intents
 
 
@@ -81,7 +81,7 @@ def _settings(project: Project, prepared: Prepared, name: str, step: str) -> Map
                 "key": dataset.key,
                 "time": dataset.time,
                 "source": {"uses": source.name, "with": dict(source.with_)} if source else None,
-                "columns": {column.name: _column(column) for column in dataset.columns.values()},
+                "columns": contract(dataset),
                 "digests": {column: facts.get("digest") for column, facts in manifest.columns.items()},
                 "kinds": {column: facts.get("kind") for column, facts in manifest.columns.items()},
                 "raw": dict(manifest.source),
@@ -96,12 +96,3 @@ def _settings(project: Project, prepared: Prepared, name: str, step: str) -> Map
             return {"key": dataset.key}
         case _:
             return {}
-
-
-def _column(column: Column) -> dict[str, Any]:
-    value: dict[str, Any] = {name: getattr(column, name) for name in Column.__slots__ if name != "name"}
-    return {
-        name: list(item) if isinstance(item, tuple) else item
-        for name, item in value.items()
-        if item not in (None, False)
-    }

@@ -95,4 +95,6 @@ def _contract(dataset: DatasetSpec, manifest: Manifest) -> dict[str, Any]:
 
 def _rules(column: Column) -> dict[str, Any]:
     rules = {name: getattr(column, name) for name in _CONTRACT}
-    return {name: list(rule) if name == "values" else rule for name, rule in rules.items() if rule not in (None, False)}
+    # `is`, since 0 == False: a bound of nought is a rule
+    kept = {name: rule for name, rule in rules.items() if rule is not None and rule is not False}
+    return {name: list(rule) if name == "values" else rule for name, rule in kept.items()}

@@ -19,7 +19,7 @@ from custody.core.difference import (
 )
 from custody.core.gates import limits_of
 from custody.core.keys import UPSTREAM, step_inputs, step_key
-from custody.core.stages import moves, version_number
+from custody.core.stages import AUTO, NONE, moves, pinned_run, version_number
 from custody.digest import digest
 from custody.domain.graph import STEPS, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
@@ -118,12 +118,24 @@ def _refusal(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest, state: 
             place=model.place("model", "purpose"),
             note=f"{dataset.name} may be used for {allowed} ({dataset.document.place('purposes')})",
         )
+    if unknown := _unknown_stage(model, state.models.get(model.name)):
+        return unknown
     recorded = state.datasets.get(f"{manifest.dataset}@{manifest.version}")
     if recorded and recorded.get("logical") != manifest.logical:
         place = manifest.document.place("logical") if manifest.document else None
         before, after = str(recorded.get("logical"))[:12], manifest.logical[:12]
         note = "a recorded version never changes; add a new one"
         return Reason("version.edited", f"{manifest.dataset}@{manifest.version}", before, after, place, note)
+    return None
+
+
+def _unknown_stage(model: ModelSpec, state: ModelState | None) -> Reason | None:
+    known = state or ModelState(model.name)
+    for stage, declared in model.stages.items():
+        if declared not in {AUTO, NONE} and pinned_run(declared, known) is None:
+            versions = ", ".join(known.versions) or "no version yet"
+            place = model.place("model", f"stages.{stage}")
+            return Reason("stage.unknown", f"{stage} {declared}", place=place, note=f"the ledger has {versions}")
     return None
 
 

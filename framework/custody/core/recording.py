@@ -76,7 +76,8 @@ def metadata_record(
     )
     trailers = (("Model", run.model), ("Run", run.id), ("Code", source.commit), ("Behalf", source.behalf))
     subject = _line(f"describe {run.model}: {words}")[:SUBJECT]
-    return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec))
+    notes = _notes((source.commit, subject))
+    return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec), notes=notes)
 
 
 def data_record(record_id: str, manifest: Manifest, source: Source, at: str) -> Record:

@@ -44,7 +44,7 @@ class Reason:
     Codes: never-run, data.changed, data.resolved, contract.changed, param.changed, code.changed, seed.changed,
     target.changed, task.changed, split.changed, features.changed, slice.changed, limit.changed, metadata.changed,
     stage.changed, run.failed, run.interrupted, run.crashed, store.missing, model.removed, purpose.refused,
-    version.edited, gate.failed, environment.changed.
+    version.edited, stage.unknown, gate.failed, environment.changed.
     """
 
     code: str

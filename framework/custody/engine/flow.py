@@ -14,6 +14,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+import prefect.flow_engine
+import prefect.task_engine  # noqa: F401 - both are needed for the first run, and loaded while the server starts
 from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
@@ -104,8 +106,11 @@ def _state(record: StepRecord) -> State[Any]:
 
 
 @flow(name="custody", persist_result=False, validate_parameters=False)
-def run_wave(models: list[str]) -> State[Any]:  # noqa: ARG001 - shown by Prefect
-    """Run all nodes of the wave, each as a task that is submitted when those before it have ended."""
+def run_wave() -> State[Any]:
+    """Run all nodes of the wave, each as a task that is submitted when those before it have ended.
+
+    A parameter would have Prefect import FastAPI to encode it: a quarter of a second on the way to the first task.
+    """
     run = _RUN.get()
     run.wave.run(run.jobs, run.launch)
     if run.wave.cancelled():
@@ -130,7 +135,7 @@ def execute(run: Run, title: str, url: str, auth: str) -> None:
     runner: Any = ThreadPoolTaskRunner(max_workers=run.jobs)
     made = run_wave.with_options(flow_run_name=title, task_runner=runner)
     with temporary_settings(updates=settings):
-        made(list(run.wave.graph.models), return_state=True)
+        made(return_state=True)
 
 
 def drain() -> None:
@@ -166,7 +171,7 @@ def _be_quiet() -> None:
     for name in ("", *(name for name in logging.root.manager.loggerDict if name.split(".")[0] == "prefect")):
         logger = logging.getLogger(name)
         for handler in logger.handlers[:]:
-            if isinstance(handler, PrefectConsoleHandler) or (name and type(handler) is logging.StreamHandler):
+            if isinstance(handler, PrefectConsoleHandler) or (name and isinstance(handler, logging.StreamHandler)):
                 logger.removeHandler(handler)
                 logger.propagate = True  # to the file
 

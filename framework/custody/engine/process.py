@@ -70,16 +70,19 @@ class StepServer:
         self._environment = {**os.environ, **SINGLE_THREADED}
         self._lock = threading.Lock()
         self._shared: _Zygote | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Start preloading in the background."""
-        if self._fork:
-            with self._lock:
+        with self._lock:
+            self._closed = False
+            if self._fork:
                 self._shared = self._spawn(self._preload)
 
     def close(self) -> None:
         """Kill what still runs and stop. Harmless when repeated."""
         with self._lock:
+            self._closed = True
             if self._shared is not None:
                 self._shared.close()
                 self._shared = None
@@ -105,6 +108,8 @@ class StepServer:
         `timeout` is in seconds from when the process runs; `memory` in bytes, on top of the loaded interpreter.
         The first attempt starts the log anew. Raises nothing for what the step does.
         """
+        if self._closed:
+            return ProcessEnd(Ending.CANCELLED, error="cancelled", attempts=attempt)
         request = pack(
             {
                 "entry": task.entry,

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from custody.digest import digest
+from custody.core.keys import step_key
 from custody.domain.graph import Event, Graph, Node, Outcome, Progress, Ref, StepRecord, StepStatus
 from custody.domain.ports import Ending, ProcessEnd, Steps, Task
 from custody.engine.process import POLL, StepServer
@@ -95,7 +95,7 @@ class Work:
     def _lost(self, error: str) -> StepRecord:
         """Record a step of which custody could not fetch the inputs or keep the result."""
         upstream = {role: ref.digest for role, ref in self._upstream.items()}
-        key = digest(["k1", self.node.step, self.node.inputs, upstream])
+        key = step_key(self.node.step, self.node.inputs, upstream)
         seconds = time.monotonic() - self._started
         return StepRecord(
             self.node.step,

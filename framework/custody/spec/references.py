@@ -137,10 +137,7 @@ def _source_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
     if dataset.source is None:
         return
     use = Use("dataset", "source", dataset.source, dataset.document, dataset.directory, scope.spec.config.extensions)
-    if ":" in dataset.source.name:
-        yield from function_problems(use, scope.read)
-    else:
-        yield from builtin_problems(use, {name: f"connectors/{name}" for name in CONNECTORS})
+    yield from builtin_problems(use, {name: f"connectors/{name}" for name in CONNECTORS})
 
 
 def _unknown_dataset(model: ModelSpec, scope: Scope) -> Iterator[Problem]:

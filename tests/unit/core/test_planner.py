@@ -11,7 +11,7 @@ from custody.core.planner import changes, plan_id
 from custody.domain.graph import StepStatus
 from custody.domain.plan import Category, Change, Do
 from custody.domain.record import Failure, RunStatus, State
-from custody.domain.spec import DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind, Uses
+from custody.domain.spec import Column, DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind, Uses
 from tests.unit.core import build
 
 
@@ -179,6 +179,25 @@ def test_a_removed_directory_retires_and_a_returned_one_runs_nothing_again() -> 
     assert changes(build.spec(None), retired, {}, build.lookup(run)) == ()
     back = plan_of(build.model(), retired, build.lookup(run))
     assert (back.category, back.to_run) == (Category.NEW, ())
+
+
+def test_a_stage_pinned_to_nothing_that_is_recorded_is_blocked() -> None:
+    state, look = recorded(build.model())
+    change = plan_of(build.model(stages={"production": "v9"}), state, look)
+    assert (change.category, change.reasons[0].code, change.reasons[0].note) == (
+        Category.BLOCKED,
+        "stage.unknown",
+        "the ledger has v1",
+    )
+
+
+def test_a_bound_of_nought_is_part_of_the_contract() -> None:
+    data = build.dataset()
+    bounded = replace(data, columns={"age": Column("age", min=0, null_max=0.0)})
+    run = build.run(build.model(), data)
+    change = plan_of(build.model(), build.state(run, run), build.lookup(run), data=bounded)
+    assert (change.category, change.to_run) == (Category.REEVALUATE, ("validate",))
+    assert [reason.code for reason in change.reasons] == ["contract.changed"]
 
 
 def test_a_pinned_stage_moves_by_the_spec_alone() -> None:

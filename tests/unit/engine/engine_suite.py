@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from custody.digest import digest
+from custody.core.keys import step_key
 from custody.domain.graph import (
     STEPS,
     Event,
@@ -55,7 +55,7 @@ class TinySteps:
         if node.id in self.reuse:
             return self.reuse[node.id]
         digests = {role: ref.digest for role, ref in upstream.items()}
-        key = digest(["k1", node.step, node.inputs, digests])
+        key = step_key(node.step, node.inputs, digests)
         payload = {"step": node.step, "upstream": digests, **node.settings}
         return Task(f"step_functions:{node.settings.get('do', 'make')}", payload, self.log(node.id), key, digests)
 
@@ -279,7 +279,7 @@ class EngineSuite:
         assert (ran.last("a").status, ran.last("a").error) == (StepStatus.FAILED, "object 12ab is missing")
         before = ran["a"].steps[0].output
         assert before is not None
-        assert ran.last("a").key == digest(["k1", "validate", {"model": "a"}, {"before": before.ref.digest}])
+        assert ran.last("a").key == step_key("validate", {"model": "a"}, {"before": before.ref.digest})
         assert ran.last("b").usable
 
     def test_a_bug_is_raised_where_the_outcomes_are_consumed(self, run: Run, tmp_path: Path) -> None:

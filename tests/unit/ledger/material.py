@@ -91,7 +91,7 @@ def run_record(run: Run, notes: tuple[tuple[str, str], ...] = (), **changes: Any
 
 def verdict_record(record_id: str, run: Run, verdict: Verdict) -> Record:
     judged = replace(run, verdict=verdict)
-    trailers = (("Run", run.id),)
+    trailers = (("Run", run.id), ("Key", run.key or "none"))
     return Record(record_id, Kind.VERDICT, f"re-gate {run.model}", trailers, run.model, files=run_files(judged))
 
 

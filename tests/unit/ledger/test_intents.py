@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from custody.errors import LedgerError, LockedError
 from custody.ledger.intents import Intents
-from custody.ledger.locks import apply_lock, file_lock
+from custody.ledger.locks import apply_lock, file_lock, try_lock
 from tests.unit.ledger.material import a_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,6 +148,14 @@ def test_any_bytes_are_read(tmp_path_factory: pytest.TempPathFactory, data: byte
     (found,) = Intents(folder).abandoned()
     assert found.run_id == "run-1"
     assert found.steps == ()
+
+
+def test_a_file_lock_keeps_others_out_until_it_is_let_go(tmp_path: Path) -> None:
+    with file_lock(tmp_path, "append.lock"):
+        other = os.open(tmp_path / "custody/append.lock", os.O_RDWR)
+        assert not try_lock(other)
+    assert try_lock(other)
+    os.close(other)
 
 
 def test_a_lock_that_is_free_again_can_be_taken(tmp_path: Path) -> None:

@@ -327,6 +327,7 @@ def test_runs_with_a_key_come_newest_first_with_their_last_verdict(ledger: GitLe
     ledger.append(run_record(two))
     verdict = Verdict("limits", (GateResult("roc_auc.min", "roc_auc", 0.84, 0.9, passed=False),))
     ledger.append(verdict_record("verdict-1", one, verdict))
+    ledger.append(Record("about-2", Kind.METADATA, "describe churn", (("Run", "run-2"),), "churn"))
     ledger.append(run_record(a_run("run-9", "ltv", seed="same")))
     runs = list(ledger.runs_with_key("churn", key))
     assert [run.id for run in runs] == ["run-2", "run-1"]

@@ -30,6 +30,7 @@ _AFTER = {
     "run.blocked": " was refused",
     "purpose.refused": " is not allowed",
     "version.edited": " was edited after it was recorded",
+    "stage.unknown": " is not a registered version or run",
     "contract.changed": " changed",
     "slice.changed": " changed",
     "features.changed": " changed",
