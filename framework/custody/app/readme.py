@@ -7,6 +7,6 @@ from custody.domain.record import State
 
 
 def render_readme(state: State) -> bytes:
-    """Return the Markdown for `state`; the same state gives the same bytes."""
+    """Return the Markdown for `state`: stages alone, which decisions change, so that no fact makes it stale."""
     models = [state.models[name] for name in sorted(state.models)]
     return render("ledger/README.md.j2", models=models, datasets=sorted(state.datasets)).encode()
