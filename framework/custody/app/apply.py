@@ -14,6 +14,7 @@ from custody.app.conclude import Conclusion, Recorder
 from custody.app.plan import Prepared, prepare, relevant
 from custody.app.project import Project
 from custody.app.recover import recover
+from custody.app.steps import PRELOAD
 from custody.app.wave import Wave, wave_of
 from custody.core.recording import data_record
 from custody.domain.graph import Event
@@ -107,10 +108,10 @@ def _engine(project: Project, options: ApplyOptions) -> Engine:
     if options.engine == "inline":
         from custody.engine.inline import InlineEngine
 
-        return InlineEngine(options.jobs, project.state_dir)
+        return InlineEngine(options.jobs, project.state_dir, preload=PRELOAD)
     from custody.engine.prefect import PrefectEngine
 
-    return PrefectEngine(options.jobs, project.state_dir)
+    return PrefectEngine(options.jobs, project.state_dir, preload=PRELOAD)
 
 
 def _record_data(project: Project, prepared: Prepared, recorder: Recorder) -> Iterator[str]:

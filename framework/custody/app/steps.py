@@ -16,6 +16,24 @@ from custody.errors import CustodyError
 from custody.ledger.intents import Intent
 
 ENTRY = "custody.app.step:run"
+PRELOAD = (
+    "custody.app.step",
+    "custody.app.ingest",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "skops.io",
+    "sklearn.calibration",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.experimental.enable_iterative_imputer",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "threadpoolctl",
+)
+"""What every step process finds imported already."""
 _STATUS = {
     Ending.DONE: StepStatus.DONE,
     Ending.TIMED_OUT: StepStatus.TIMED_OUT,
