@@ -3,8 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# pip asks `rustc --version` to name itself, and where rustc is rustup's shim that would write to the home directory.
-PIP := RUSTUP_HOME=$(CURDIR)/.venv/rustup $(BIN)/python -m pip install -q
 
 .PHONY: plan apply test test-slow check format benchmarks clean
 
@@ -27,15 +25,22 @@ check: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -n 2 tests/unit
 
+benchmarks: $(READY)
+	@$(BIN)/python benchmarks/cost.py
+	@$(BIN)/python benchmarks/engine_start.py
+	@$(BIN)/python benchmarks/compiled_flow.py
+
 format: $(READY)
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
+# pip asks `rustc --version` to name itself; where rustc is rustup's shim, that would write to the home directory.
+$(READY): export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 $(READY): requirements.lock pyproject.toml
 	@echo "Setting up .venv from requirements.lock (once, two to three minutes) ..." >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "custody needs Python 3.11 or newer; run: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --require-hashes -r requirements.lock
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m custody.engine.template || echo "Prefect's schema will be made at the first apply." >&2
 	@touch $@
 

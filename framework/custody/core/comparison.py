@@ -22,8 +22,8 @@ LEVEL = 0.95
 NEUTRAL = frozenset({"selection_rate"})
 """Metrics of which neither more nor less is better."""
 _SEED = 20_120_501
-_DRAWS = 200_000_000
-"""Rows drawn at most in all; beyond a hundred thousand test rows there are fewer resamples, and they are counted."""
+_DRAWS = 20_000_000
+"""Rows drawn in all, so that a comparison takes seconds; beyond ten thousand test rows there are fewer resamples."""
 _FEWEST = 200
 _AT_ONCE = 4_000_000
 _TOLERANCE = 0.1
@@ -238,6 +238,7 @@ def _bounds(
     slices: list[tuple[SliceDifference, NDArray[np.bool_] | None]],
 ) -> dict[tuple[str, str, str], _Bounds]:
     """Return the bounds of the difference and of the value after, by (column, value, metric)."""
+    asked: list[tuple[tuple[str, str, str], NDArray[np.bool_] | None, Answers, Answers, str]]
     asked = [(("", "", name), None, before, after, name) for name in names]
     asked += [
         (

@@ -66,7 +66,7 @@ class StepStatus(StrEnum):
 class StepRecord:
     """What came of one step: its key and the key's inputs as fixed before the run, and its end.
 
-    `key = digest(["k1", step, inputs, upstream])`, `upstream` maps a role to the digest of the output used.
+    `key` is as in `core/keys.py`, `upstream` maps a role to the digest of the output used.
     `error` is one line; `log` is the SHA-256 of the stored log; `seconds`, `cpu` (seconds) and `memory` (peak
     bytes) are measured on the step's process; `source` is the run whose result was reused.
     """

@@ -23,6 +23,7 @@ GIB = 1 << 30
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.delenv("PYTHONUNBUFFERED", raising=False)
         made = StepServer(
             tmp_path_factory.mktemp("zygote") / "steps.log",
             preload=("json", "no_such_module", "sqlite3"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -93,12 +94,12 @@ def test_the_quick_answer_is_that_of_jsonschema(kind, data):
             target = target[step]
         match data.draw(st.sampled_from(("replace", "remove", "add"))):
             case "replace":
-                target[last] = data.draw(st.sampled_from(ODD))
+                target[last] = deepcopy(data.draw(st.sampled_from(ODD)))
             case "remove":
                 del target[last]
             case "add" if isinstance(target, dict):
-                target[data.draw(st.sampled_from(("x", "min", "by", "seed", "A", "a\n")))] = data.draw(
-                    st.sampled_from(ODD)
+                target[data.draw(st.sampled_from(("x", "min", "by", "seed", "A", "a\n")))] = deepcopy(
+                    data.draw(st.sampled_from(ODD))
                 )
     assert compiled(schema(kind))(value) == Draft7Validator(schema(kind)).is_valid(value)
 
