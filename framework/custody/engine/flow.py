@@ -174,6 +174,9 @@ def _be_quiet() -> None:
             if isinstance(handler, PrefectConsoleHandler) or (name and isinstance(handler, logging.StreamHandler)):
                 logger.removeHandler(handler)
                 logger.propagate = True  # to the file
+    # Prefect's own workers log under the bare names of their classes, which Python would print.
+    for worker in (EventsWorker, APILogWorker):
+        logging.getLogger(worker.__name__).parent = logging.getLogger("prefect")
 
 
 @cache
