@@ -120,16 +120,25 @@ class StepServer:
             }
         )
         task.log.parent.mkdir(parents=True, exist_ok=True)
-        with self._zygote() as zygote:
+        with contextlib.ExitStack() as stack:
             try:
-                result, report = zygote.ask()
+                result, report = self._ask(stack)
             except OSError:
-                return ProcessEnd(Ending.KILLED, error=f"the step server ended ({zygote.ending()})", attempts=attempt)
+                return ProcessEnd(Ending.KILLED, error="the step server cannot be reached", attempts=attempt)
             with result, report:
                 end = _Conversation(result, report, request).hold(timeout, cancelled, attempt)
         if memory is not None and end.error == "SIGABRT" and b"std::bad_alloc" in _tail(task.log):
             return replace(end, ending=Ending.OUT_OF_MEMORY, error="out of memory")
         return end
+
+    def _ask(self, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+        """Ask a step server for a process; one that was just dying is replaced, since nothing has begun in it."""
+        zygote = stack.enter_context(self._zygote())
+        try:
+            return zygote.ask()
+        except OSError:
+            zygote.await_end()
+        return stack.enter_context(self._zygote()).ask()
 
     @contextlib.contextmanager
     def _zygote(self) -> Iterator[_Zygote]:
@@ -190,11 +199,10 @@ class _Zygote:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def ending(self) -> str:
-        """Say how it ended."""
+    def await_end(self) -> None:
+        """Wait until a process that is about to end has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return name_exit(self._process.wait(1))
-        return "not reachable"
+            self._process.wait(5)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
