@@ -6,20 +6,24 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event as Cancel
+from typing import Any
 
 from custody.app.apply_result import Applied, AppliedModel
+from custody.app.base import plan_base
+from custody.app.branch import require_ledger, serve
 from custody.app.conclude import Conclusion, Recorder
 from custody.app.plan import Prepared, prepare, relevant
 from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.steps import PRELOAD
 from custody.app.wave import Wave, wave_of
+from custody.app.who import source_behind
 from custody.core.recording import data_record
 from custody.domain.graph import Event
 from custody.domain.plan import Category, Change
-from custody.domain.ports import Engine
+from custody.domain.ports import Engine, Shared
 from custody.errors import CustodyError, StalePlanError, UsageError
 from custody.git.transport import maintain
 from custody.ledger.locks import apply_lock
@@ -27,17 +31,26 @@ from custody.ledger.locks import apply_lock
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """How to apply. `expect` is the (start of the) id of the plan that was reviewed, `lock_timeout` is in seconds."""
+    """How to apply. `expect` is the (start of the) id of the plan that was reviewed, timeouts are in seconds."""
 
     targets: tuple[str, ...] = ()
     jobs: int = 2
     engine: str = "prefect"
     expect: str | None = None
     lock_timeout: float = 0.0
+    share_timeout: float = 60.0
 
 
-def apply(project: Project, options: ApplyOptions, progress: Callable[[Event], None], cancel: Cancel) -> Applied:
+def apply(
+    project: Project,
+    options: ApplyOptions,
+    progress: Callable[[Event], None],
+    cancel: Cancel,
+    say: Callable[[str], None] = lambda _: None,
+) -> Applied:
     """Reconcile HEAD with the ledger and return what was done; every run is recorded as soon as its model ends.
+
+    `progress` hears of every step, `say` of what takes long beside them (the first start of Prefect on a machine).
 
     Raises UsageError where there is no commit or the working tree differs in what is planned, InvalidSpecError,
     StalePlanError where the plan is not the expected one, LockedError where another apply runs in this clone.
@@ -45,24 +58,49 @@ def apply(project: Project, options: ApplyOptions, progress: Callable[[Event], N
     start = time.monotonic()
     with apply_lock(project.worktree.common_dir, wait=options.lock_timeout):
         commit = _committed_head(project)
+        serve(project, commit)
+        online = _fetched(project)
         recover(project)
         prepared = prepare(project, commit, options.targets)
-        _expect(prepared, options)
+        _expect(project, prepared, options)
         recorder = Recorder(project, prepared)
+        recorder.decisions.offline = not online
         wave = wave_of(project, prepared, recorder)
-        with _session(project, options, wave) as engine:
+        with _session(project, options, wave, say) as engine:
             data = tuple(_record_data(project, prepared, recorder))
-            done = [_applied(change, recorder.settle(change)) for change in _pure(prepared, wave)]
+            done = [(change, recorder.settle(change)) for change in _pure(prepared, wave)]
             if engine and wave:
                 for outcome in engine.execute(wave.graph, wave.steps, progress, cancel):
                     change = wave.changes[outcome.model]
-                    done.append(_applied(change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+                    done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+        shared = recorder.decisions.share(options.share_timeout)
+        models = [_applied(change, recorder.told(conclusion)) for change, conclusion in done]
         if done or data:
             maintain(project.worktree.repository)
-    done.sort(key=lambda item: item.model)
-    seconds = round(time.monotonic() - start, 3)
-    head = project.ledger.head()
-    return Applied(prepared.plan, tuple(done), data, seconds, head, cancel.is_set())
+    models.sort(key=lambda item: item.model)
+    applied = Applied(prepared.plan, tuple(models), data, ledger_head=project.ledger.head(), cancelled=cancel.is_set())
+    return replace(applied, seconds=round(time.monotonic() - start, 3), **_sharing(shared, recorder))
+
+
+def _fetched(project: Project) -> bool:
+    """Fetch the shared ledger; whether its remote was reached, or there is none. Where it is not here: LedgerError."""
+    if project.ledger.remote is None:
+        return True
+    shallow = bool(project.worktree.repository.shallow_boundary)
+    offline = project.ledger.fetch(first=shallow).offline
+    if offline:
+        require_ledger(project)
+    elif project.config.adopt:
+        project.trials.fetch(first=shallow)
+    return not offline
+
+
+def _sharing(shared: Shared, recorder: Recorder) -> dict[str, Any]:
+    """Return what an apply says of sharing."""
+    if shared.landed:
+        return {"unshared_reason": "", "share_note": shared.reason}
+    pending = tuple(f"{entry.subject} ({entry.commit[:7]})" for entry in shared.pending)
+    return {"pending": pending, "undecided": recorder.decisions.waiting, "unshared_reason": shared.reason}
 
 
 def _committed_head(project: Project) -> str:
@@ -81,44 +119,65 @@ def _committed_head(project: Project) -> str:
     return commit
 
 
-def _expect(prepared: Prepared, options: ApplyOptions) -> None:
+def _expect(project: Project, prepared: Prepared, options: ApplyOptions) -> None:
     plan, expected = prepared.plan, options.expect
-    if expected and not plan.id.startswith(expected):
+    if expected and not _reviewed(project, prepared, options):
         touched = ", ".join(f"{change.model} ({change.category.word})" for change in plan.active) or "nothing"
+        commit = project.worktree.commit(str(plan.spec_commit))
         raise StalePlanError(
             f"the plan is {plan.id[:7]} now, not {expected[:7]}: it would change {touched}",
             code="E401",
-            because=(f"last record: {plan.last.get('subject', 'none')}",),
+            because=(
+                f"spec commit {commit.id[:7]} by {commit.author}: {commit.subject}",
+                f"last record by {plan.last.get('who', 'nobody')}: {plan.last.get('subject', 'none')}",
+            ),
             help=("custody plan",),
         )
 
 
+def _reviewed(project: Project, prepared: Prepared, options: ApplyOptions) -> bool:
+    """Whether the expected plan is that of the commit, or what the commit adds to what its branch owed before it."""
+    plan, expected = prepared.plan, str(options.expect)
+    if plan.id.startswith(expected):
+        return True
+    repository, commit = project.worktree.repository, str(plan.spec_commit)
+    before = next(iter(repository.parents(commit)), None)
+    if before is None or not repository.has(before):
+        return False
+    return plan_base(project, before, revision=commit, targets=options.targets).plan.id.startswith(expected)
+
+
 @contextmanager
-def _session(project: Project, options: ApplyOptions, wave: Wave | None) -> Iterator[Engine | None]:
+def _session(
+    project: Project, options: ApplyOptions, wave: Wave | None, say: Callable[[str], None]
+) -> Iterator[Engine | None]:
     """Start the engine in the background where any step has to run; nothing of it is imported otherwise."""
     if wave is None:
         yield None
         return
-    engine = _engine(project, options)
+    engine = engine_for(project, options.engine, options.jobs, say)
     with closing(wave), engine.session():
         yield engine
 
 
-def _engine(project: Project, options: ApplyOptions) -> Engine:
-    if options.engine == "inline":
+def engine_for(project: Project, name: str, jobs: int, say: Callable[[str], None] = lambda _: None) -> Engine:
+    """Return the engine called `name`, for `jobs` steps at a time; `say` hears of a slow first start."""
+    if name == "inline":
         from custody.engine.inline import InlineEngine
 
-        return InlineEngine(options.jobs, project.state_dir, preload=PRELOAD)
+        return InlineEngine(jobs, project.state_dir, preload=PRELOAD)
     from custody.engine.prefect import PrefectEngine
 
-    return PrefectEngine(options.jobs, project.state_dir, preload=PRELOAD)
+    return PrefectEngine(jobs, project.state_dir, preload=PRELOAD, say=say)
 
 
 def _record_data(project: Project, prepared: Prepared, recorder: Recorder) -> Iterator[str]:
     for label in prepared.plan.new_versions:
         name, _, version = label.partition("@")
         manifest = prepared.spec.datasets[name].versions[version]
-        record = data_record(secrets.token_hex(8), manifest, recorder.source, project.now())
+        path = f"{project.config.datasets}/{name}/versions/{version}.yaml"
+        source = source_behind(project, recorder.source, (path,))
+        record = data_record(secrets.token_hex(8), manifest, source, project.now())
         project.ledger.append(record)
         yield label
 

@@ -32,7 +32,9 @@ class AppliedModel:
 class Applied:
     """One apply: its plan, the models in order of name, the dataset versions recorded, and the ledger's head after it.
 
-    `seconds` is wall time; `cancelled` is whether it was interrupted.
+    `seconds` is wall time; `cancelled` is whether it was interrupted. Where `unshared_reason` is not empty, the records
+    `pending` are safe here and not on the remote, and the decisions `undecided` were not made. `share_note` is what the
+    remote did not take although all records landed.
     """
 
     plan: Plan
@@ -41,3 +43,7 @@ class Applied:
     seconds: float = 0.0
     ledger_head: str | None = None
     cancelled: bool = False
+    pending: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    unshared_reason: str = ""
+    share_note: str = ""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from custody.app.decide import Decisions, Wanted, superseded
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
+from custody.app.who import source_behind, source_of, spec_paths
 from custody.core.difference import metadata_of
 from custody.core.gates import judge, limits_of
 from custody.core.keys import features_of
@@ -26,6 +28,7 @@ from custody.core.recording import (
 )
 from custody.domain.graph import Outcome, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, StageMove
+from custody.domain.ports import Decision
 from custody.domain.record import Failure, ModelState, Record, Run, RunStatus
 from custody.domain.spec import ModelSpec
 from custody.spec.dump import dump_model
@@ -40,7 +43,10 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What was recorded for one model: the run, whether it ran now, the commit of its record, and the decisions."""
+    """What was recorded for one model: the run, whether it ran and was judged now, the commit, and the decisions.
+
+    `asked` are the moves that are wanted, by the id of their record; `registered` and `promoted` are told once landed.
+    """
 
     run: Run | None
     commit: str | None = None
@@ -48,6 +54,8 @@ class Conclusion:
     registered: str | None = None
     promoted: tuple[StageMove, ...] = ()
     note: str = ""
+    judged: bool = False
+    asked: tuple[tuple[str, StageMove], ...] = ()
 
 
 class Recorder:
@@ -58,19 +66,38 @@ class Recorder:
         self._prepared = prepared
         self._ledger = project.ledger
         self._started = project.now()
+        self._why_not: dict[str, str] = {}
+        self.decisions = Decisions(project.ledger)
+        self._sources: dict[str, Source] = {}
 
     @cached_property
     def source(self) -> Source:
         """The spec commit and the people behind it."""
-        revision = self._prepared.plan.spec_commit or "HEAD"
-        commit = self._project.worktree.commit(revision)
-        merged = "" if commit.committer == commit.author else f"; committed by {commit.committer}"
-        return Source(commit.id, f"{commit.author}{merged}")
+        return source_of(self._project, self._project.worktree.commit(self._prepared.plan.spec_commit or "HEAD"))
+
+    def source_for(self, model: str) -> Source:
+        """The spec commit, and the people behind the files of one model."""
+        if model not in self._sources:
+            code = self._prepared.code.get(model, {})
+            files = sorted({path for item in code.values() for path, value in item.files.items() if value})
+            paths = (*spec_paths(self._project, model), *files)
+            known = self.source
+            self._sources[model] = source_behind(self._project, known, paths) if known.behalf else known
+        return self._sources[model]
+
+    @property
+    def tree(self) -> str:
+        """The commit, or the tree of a trial, that all files were read from."""
+        return self.source.commit
 
     def header(self, change: Change, run_id: str) -> dict[str, Any]:
         """Return what an intent keeps so that a run that dies can be recorded by the next command."""
         run = self._run(change, run_id, (), RunStatus.CRASHED)
-        return {"run": run.to_dict(), "spec": self._spec(change.model).decode(), "behalf": self.source.behalf}
+        return {
+            "run": run.to_dict(),
+            "spec": self._spec(change.model).decode(),
+            "source": self.source_for(change.model).to_dict(),
+        }
 
     def conclude(self, change: Change, running: Running, outcome: Outcome) -> Conclusion:
         """Record what an engine made of a model, then register and promote it where its gates pass."""
@@ -84,8 +111,7 @@ class Recorder:
             case Category.BLOCKED:
                 return self._block(change)
             case Category.RETIRE:
-                commit = self._ledger.decide(change.model, lambda state: retire_record(_new_id(), state, self.source))
-                return Conclusion(None, commit, promoted=change.moves)
+                return self._retire(change)
             case Category.METADATA:
                 return self._describe(change)
             case Category.REGATE:
@@ -100,19 +126,40 @@ class Recorder:
                 return self._record_run(change, _new_id(), Outcome(change.model, known))
 
     def _record_run(self, change: Change, run_id: str, outcome: Outcome) -> Conclusion:
+        run = self._ended(change, run_id, outcome)
+        note = run.failure.error if run.failure else self._adoption(run)
+        conclusion = Conclusion(run, self._append(run), ran=True, note=note, judged=True)
+        return self._decide(conclusion, change.moves) if run.status is RunStatus.PASSED else conclusion
+
+    def _ended(self, change: Change, run_id: str, outcome: Outcome) -> Run:
+        """Return the run as it came out, judged where all of its steps ended well."""
         status = RunStatus.INTERRUPTED if outcome.cancelled else RunStatus.FAILED
         run = self._run(change, run_id, outcome.steps, status)
         run = replace(run, finished=self._project.now(), seconds=round(outcome.seconds, 3))
         if not outcome.cancelled and outcome.failed is None:
-            run = self._judged(run)
-        else:
-            run = replace(run, failure=_failure(outcome))
-        metric = primary_metric(self._prepared.spec.models.get(change.model), run)
-        production = self._production(change.model)
+            return self._judged(run)
+        return replace(run, failure=_failure(outcome))
+
+    def _adopted(self, run: Run) -> tuple[str, ...]:
+        return self._prepared.trials.adopted(run) if self._prepared.trials else ()
+
+    def _adoption(self, run: Run) -> str:
+        """Say what was taken over from trials, and whether anything ran besides."""
+        trials = ", ".join(trial[:8] for trial in self._adopted(run))
+        idle = all(step.status is StepStatus.REUSED for step in run.steps.values())
+        return f"adopted the results of trial {trials}{'; no step ran' if idle else ''}" if trials else ""
+
+    def _append(self, run: Run) -> str:
+        """Append the record of a run, with the trials that it adopts, and return its commit."""
+        record = self._record(run)
+        adopted = tuple(("Adopted", trial) for trial in self._adopted(run))
+        return self._ledger.append(replace(record, trailers=(*record.trailers, *adopted)))
+
+    def _record(self, run: Run) -> Record:
+        metric = primary_metric(self._prepared.spec.models.get(run.model), run)
+        production = self._production(run.model)
         before = production.metrics.get(metric or "") if production else None
-        commit = self._ledger.append(run_record(run, self._spec(change.model), self.source, metric, before))
-        conclusion = Conclusion(run, commit, ran=True, note=run.failure.error if run.failure else "")
-        return self._decide(conclusion, change.moves) if run.status is RunStatus.PASSED else conclusion
+        return run_record(run, self._spec(run.model), self.source_for(run.model), metric, before)
 
     def _judged(self, run: Run) -> Run:
         """Judge the stored evaluation by the declared limits, against the run in production at this moment."""
@@ -130,15 +177,15 @@ class Recorder:
         recorded = self._recorded(change)
         run = self._judged(replace(recorded, **self._declared(change.model)))
         run_commit = self._ledger.commit_of(run.id)
-        record = verdict_record(_new_id(), run, self._spec(change.model), self.source, run_commit)
-        conclusion = Conclusion(run, self._ledger.append(record))
+        record = verdict_record(_new_id(), run, self._spec(change.model), self.source_for(change.model), run_commit)
+        conclusion = Conclusion(run, self._ledger.append(record), judged=True)
         return self._decide(conclusion, change.moves) if run.status is RunStatus.PASSED else conclusion
 
     def _describe(self, change: Change) -> Conclusion:
         recorded = self._recorded(change)
         run = replace(recorded, metadata=self._metadata(change.model))
         reasons = [reason.to_dict() for reason in change.reasons if reason.code == "metadata.changed"]
-        record = metadata_record(_new_id(), run, self._spec(change.model), self.source, reasons)
+        record = metadata_record(_new_id(), run, self._spec(change.model), self.source_for(change.model), reasons)
         return Conclusion(run, self._ledger.append(record))
 
     def _block(self, change: Change) -> Conclusion:
@@ -153,30 +200,84 @@ class Recorder:
         commit = self._ledger.append(run_record(run, self._spec(change.model), self.source, None, None))
         return Conclusion(run, commit, note=error)
 
+    def told(self, conclusion: Conclusion) -> Conclusion:
+        """Return the conclusion with what has been decided by now: only what has landed is told."""
+        landed, run = self.decisions.landed, conclusion.run
+        moved = [(record, move) for record, move in conclusion.asked if record in landed]
+        promoted = tuple(self._versioned(conclusion, move) for record, move in moved)
+        notes = dict.fromkeys(filter(None, (self._why_not.get(record, "") for record, _ in conclusion.asked)))
+        return replace(
+            conclusion,
+            commit=conclusion.commit or next((landed[record] for record, _ in moved), None),
+            registered=self._state(run.model).version_of(run.id) if run else None,
+            promoted=promoted,
+            note="; ".join(filter(None, (conclusion.note, *notes))),
+        )
+
+    def _versioned(self, conclusion: Conclusion, move: StageMove) -> StageMove:
+        run = conclusion.run
+        version = self._state(run.model).version_of(move.run) if run and move.run else None
+        return replace(move, version=version)
+
+    def _retire(self, change: Change) -> Conclusion:
+        record_id, source = _new_id(), self.source_for(change.model)
+        decision = Decision(change.model, lambda state: retire_record(record_id, state, source))
+        self.decisions.want([Wanted(decision, f"retire {change.model}")])
+        return Conclusion(None, asked=tuple((record_id, move) for move in change.moves))
+
     def _decide(self, conclusion: Conclusion, moves: tuple[StageMove, ...]) -> Conclusion:
-        """Register the run, then move the stages; each is a decision of its own on the freshest head."""
+        """Want the run registered, then the stages moved; each is a decision of its own on the freshest head."""
         run = conclusion.run
         if run is None:
             return conclusion
         run_commit = self._ledger.commit_of(run.id)
+        wanted: list[Wanted] = []
         if run.status is RunStatus.PASSED:
-            self._ledger.decide(
-                run.model, lambda state: register_record(_new_id(), run, state, self._project.now(), run_commit)
-            )
-        promoted = tuple(done for move in moves if (done := self._move(run, move, run_commit)))
-        return replace(conclusion, registered=self._state(run.model).version_of(run.id), promoted=promoted)
+            record_id, at, source = _new_id(), self._project.now(), self.source_for(run.model)
+            register = partial(_register, record_id, run, at, run_commit, source)
+            wanted.append(Wanted(Decision(run.model, register), f"register {run.model}"))
+        asked = [(_new_id(), move if move.cleared else replace(move, run=move.run or run.id)) for move in moves]
+        judged = run if conclusion.judged else None
+        wanted += [Wanted(self._move(run, *item, judged), f"promote {run.model}") for item in asked]
+        self.decisions.want(wanted)
+        return replace(conclusion, asked=tuple(asked))
 
-    def _move(self, run: Run, move: StageMove, run_commit: str | None) -> StageMove | None:
-        target = move if move.cleared else replace(move, run=move.run or run.id)
-        record_id, at = _new_id(), self._project.now()
+    def _move(self, run: Run, record_id: str, target: StageMove, judged: Run | None) -> Decision:
+        at, source = self._project.now(), self.source_for(run.model)
+        commit = self._ledger.commit_of(target.run) if target.run else None
 
         def make(state: ModelState) -> Record | None:
-            return promotion_record(record_id, target, state, self.source, at, run_commit)
+            record = promotion_record(record_id, target, state, source, at, commit)
+            if record is None:
+                return None
+            reason, trailers = self._objection(target, state, judged)
+            self._why_not[record_id] = reason
+            return None if reason else replace(record, trailers=(*record.trailers, *trailers))
 
-        if self._ledger.decide(run.model, make) is None:
-            return None
-        version = self._state(run.model).version_of(target.run) if target.run else None
-        return replace(target, version=version)
+        return Decision(run.model, make)
+
+    def _objection(
+        self, target: StageMove, state: ModelState, judged: Run | None
+    ) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return why a promotion is not made on this state, empty where it is, and what its record says besides.
+
+        1. The stage was decided by a later commit of the specs: this one is superseded.
+        2. Another run is in production than the one the verdict was given against: it is given again, and decides.
+        """
+        pointer = state.stages.get(target.stage)
+        decided = self._ledger.find_entry(pointer.record) if pointer else None
+        later = decided.trailer("Code") if decided else None
+        if later and superseded(self._project, self.source.commit, later):
+            return f"{target.stage} stays: superseded by the later commit {later[:7]}", ()
+        present = state.stages.get(PRODUCTION) or next(iter(state.stages.values()), None)
+        if judged is None or judged.verdict is None or present is None:
+            return "", ()
+        if present.run in {judged.verdict.baseline, judged.id}:
+            return "", ()
+        again = self._judged(judged)
+        if again.verdict is None or again.verdict.passed:
+            return "", (("Judged", f"{again.verdict.count if again.verdict else '0/0'} against {present.run}"),)
+        return f"{target.stage} stays: its gates fail against {present.version}, which is there now", ()
 
     def _run(self, change: Change, run_id: str, steps: tuple[StepRecord, ...], status: RunStatus) -> Run:
         model = self._prepared.spec.models[change.model]
@@ -195,7 +296,7 @@ class Recorder:
             environment=self._environment(train),
             plan=self._prepared.plan.id,
             started=self._started,
-            actor=self._ledger.actor,
+            actor=self._project.job.actor or self._ledger.actor,
             steps=by_name,
             **self._declared(model.name),
         )
@@ -224,7 +325,7 @@ class Recorder:
 
     def _closure(self, name: str) -> dict[str, str | None]:
         """The blob id of each file of the model's own code; None for what was looked up and is absent."""
-        commit = self.source.commit
+        commit = self.tree
         code = self._prepared.code.get(name, {})
         files = {path: value for item in code.values() for path, value in item.files.items()}
         worktree = self._project.worktree
@@ -233,7 +334,7 @@ class Recorder:
     def _environment(self, train: StepRecord | None) -> Mapping[str, Any]:
         measured = train.output.facts.get("environment", {}) if train and train.output else {}
         lock = self._prepared.spec.config.lock
-        blob = self._project.worktree.blob(self.source.commit, lock) if lock else None
+        blob = self._project.worktree.blob(self.tree, lock) if lock else None
         return {**measured, "lock": blob} if measured else {}
 
     def _metadata(self, name: str) -> dict[str, Any]:
@@ -277,6 +378,12 @@ class Recorder:
 
     def _state(self, name: str) -> ModelState:
         return self._ledger.model(name)
+
+
+def _register(
+    record_id: str, run: Run, at: str, run_commit: str | None, source: Source, state: ModelState
+) -> Record | None:
+    return register_record(record_id, run, state, at, run_commit, source)
 
 
 def _failure(outcome: Outcome) -> Failure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from custody.app.adopt import Trials
+from custody.app.branch import require_ledger
 from custody.app.code import Code, closures, digests
 from custody.app.project import CONFIG, Project
 from custody.core.planner import Lookup, changes, plan_id
@@ -27,6 +29,10 @@ class Prepared:
     code: dict[str, Code]
     read: Read
     lookup: Lookup
+    trials: Trials | None = None
+    """Where results of trials may be taken over."""
+    revision: str | None = None
+    """What was read: a commit or a tree; None for the files of the working tree."""
 
 
 def make_plan(project: Project, *, revision: str | None = None, targets: Sequence[str] = ()) -> Plan:
@@ -34,25 +40,35 @@ def make_plan(project: Project, *, revision: str | None = None, targets: Sequenc
 
     Raises InvalidSpecError where the specs have errors, UsageError for an unknown target.
     """
+    require_ledger(project)
     return prepare(project, revision, targets).plan
 
 
 def prepare(project: Project, revision: str | None, targets: Sequence[str] = ()) -> Prepared:
-    """Plan, and return the plan with its ingredients."""
-    worktree = project.worktree
+    """Plan a commit, a tree or the working tree (None), and return the plan with its ingredients."""
     spec = project.load_valid(revision)
+    trials = Trials(project, committed=True) if spec.config.adopt else None
+    return prepare_spec(project, revision, spec, targets, trials)
+
+
+def prepare_spec(
+    project: Project, revision: str | None, spec: Spec, targets: Sequence[str], trials: Trials | None
+) -> Prepared:
+    """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again."""
+    worktree = project.worktree
     state = project.ledger.state()
     read = worktree.reader(revision)
     code = closures(spec, read)
     lookup = Lookup(project.ledger.step, project.ledger.runs_with_key, project.store.has)
     lock = worktree.blob(revision, spec.config.lock) if spec.config.lock else None
+    steps = trials.over(lookup) if trials else lookup
     planned = _targeted(
         changes(spec, state, digests(code, state, read, worktree.blob_bytes), lookup, lock), targets, spec, state
     )
     plan = Plan(
         id=plan_id(planned),
-        changes=planned,
-        spec_commit=revision or worktree.head(),
+        changes=trials.adopt(planned, lookup) if trials else planned,
+        spec_commit=revision if revision and worktree.is_commit(revision) else worktree.head(),
         branch=worktree.branch(),
         ledger_head=state.head,
         new_versions=_new_versions(spec, state, planned),
@@ -60,9 +76,9 @@ def prepare(project: Project, revision: str | None, targets: Sequence[str] = ())
         warnings=spec.warnings
         + tuple(item for steps in code.values() for one in steps.values() for item in one.warnings),
         last=last_entry(next(iter(project.ledger.entries(limit=1)), None)),
-        crashed=tuple(item.run_id for item in Intents(worktree.common_dir).abandoned()),
+        crashed=tuple(item.run_id for item in Intents(worktree.common_dir).abandoned() if not item.header.get("trial")),
     )
-    return Prepared(plan, spec, state, code, read, lookup)
+    return Prepared(plan, spec, state, code, read, steps, trials, revision)
 
 
 def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:

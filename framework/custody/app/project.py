@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from custody import __version__
+from custody.core.who import Job
 from custody.domain.ports import Ledger, Store
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import Config, Spec
@@ -20,12 +21,13 @@ CONFIG = ".mlops/config.yaml"
 
 @dataclass
 class Project:
-    """Where everything of one project is. `clock` gives the time for records, in UTC."""
+    """Where everything of one project is. `clock` gives the time for records, in UTC; `job` is the CI job at work."""
 
     root: Path
     worktree: GitWorktree
     config: Config
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    job: Job = field(default=Job())
 
     @property
     def state_dir(self) -> Path:
@@ -47,6 +49,15 @@ class Project:
             self.worktree, self.config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock
         )
 
+    @cached_property
+    def trials(self) -> Ledger:
+        """The records of `custody try`, on a branch of their own: nothing there is ever decided."""
+        from custody.app.readme import render_readme
+        from custody.ledger.ledger import GitLedger
+
+        config = self.config.for_trials()
+        return GitLedger(self.worktree, config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock)
+
     def now(self) -> str:
         """The time as records hold it: ISO 8601, UTC, whole seconds."""
         return self.clock().isoformat(timespec="seconds")
@@ -67,8 +78,11 @@ class Project:
         return spec
 
 
-def open_project(start: Path) -> Project:
-    """Open the project around `start`; raises UsageError where no folder above holds `.mlops/config.yaml`."""
+def open_project(start: Path, job: Job | None = None) -> Project:
+    """Open the project around `start`, for the CI job that is at work, if any.
+
+    Raises UsageError where no folder above holds `.mlops/config.yaml`.
+    """
     from custody.spec.load import load_config
 
     root = find_root(start)
@@ -76,7 +90,7 @@ def open_project(start: Path) -> Project:
     config, problems = load_config(worktree.reader(None))
     if config is None:
         raise InvalidSpecError(problems, _errors(problems))
-    return Project(root, worktree, config)
+    return Project(root, worktree, config, job=job or Job())
 
 
 def find_root(start: Path) -> Path:

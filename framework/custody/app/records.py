@@ -11,6 +11,7 @@ from custody.domain.record import Entry, Kind, ModelState, Run, State
 from custody.errors import LedgerError, UsageError
 
 _IDENTIFIER = re.compile(r"[0-9a-fA-F]{4,64}")
+_NAMING = ("Run", "Replaces", "From")
 _VERSION = re.compile(r"v[1-9][0-9]*")
 _HOLDS_RUN = {Kind.RUN, Kind.VERDICT, Kind.METADATA}
 _USUAL_STAGE = "production"
@@ -58,7 +59,7 @@ def recorded(ledger: Ledger, state: State, run_id: str) -> Recorded:
     model = entry.trailer("Model") if entry else None
     if entry is None or model is None:
         raise LedgerError(f"run {run_id} is named on the ledger and has no record there", help=("git fetch",))
-    names = [item for item in ledger.entries(model) if run_id in {item.trailer("Run"), item.trailer("Replaces")}]
+    names = [item for item in ledger.entries(model) if run_id in {item.trailer(key) for key in _NAMING}]
     holders = [item for item in names if item.kind in _HOLDS_RUN and item.trailer("Run") == run_id]
     for holder in (*holders, entry):
         run = ledger.run(holder)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from custody.app.project import Project
-from custody.core.recording import Source, run_record
-from custody.domain.record import Failure, Run, RunStatus
+from custody.core.recording import Source, run_record, trial_record
+from custody.domain.record import Failure, Record, Run, RunStatus
 from custody.ledger.intents import Abandoned, Intents
 
 
@@ -21,17 +21,28 @@ def recover(project: Project) -> tuple[Run, ...]:
 
 def _recover(project: Project, intents: Intents, item: Abandoned) -> Run | None:
     run = None
-    if project.ledger.commit_of(item.run_id) is None:
+    ledger = project.trials if item.header.get("trial") else project.ledger
+    if ledger.commit_of(item.run_id) is None:
         try:
             run = _crashed(item)
         except (KeyError, TypeError, ValueError):
             # A torn header: the process died before any step began, so there is nothing to record.
             intents.remove(item.run_id)
             return None
-        source = Source(str(run.code), str(item.header.get("behalf", "")))
-        project.ledger.append(run_record(run, str(item.header.get("spec", "")).encode(), source, None, None))
+        told = item.header.get("source")
+        known = told if isinstance(told, dict) else item.header
+        people = {name: str(known.get(name, "")) for name in ("behalf", "change", "job", "actor")}
+        source = Source(str(run.code), **people)
+        record = run_record(run, str(item.header.get("spec", "")).encode(), source, None, None)
+        ledger.append(_trial(record, item) if item.header.get("trial") else record)
     intents.remove(item.run_id)
     return run
+
+
+def _trial(record: Record, item: Abandoned) -> Record:
+    """Return the record of a trial that died, as the trial itself would have made it."""
+    about = item.header["trial"]
+    return trial_record(record, str(about["source"]), [(str(key), str(value)) for key, value in about["trailers"]])
 
 
 def _crashed(item: Abandoned) -> Run:

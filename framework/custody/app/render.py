@@ -5,6 +5,7 @@ Templates run in a sandbox: a repository's own are reviewed less closely than co
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,32 @@ def packaged_templates() -> Path:
     return inside if inside.is_dir() else PACKAGE.parents[1] / "templates"
 
 
+def render_comment(template: str, **values: Any) -> str:
+    """Render a comment for a pull request: whatever is no `Markup` is made harmless text, also where no filter says so.
+
+    Custody's own templates alone: the repository's would come from the pull request that the comment is about.
+    The filters are `cell` (plain text), `code` (a code span) and `link` (text, to a URL where there is one).
+    """
+    return str(_comments().get_template(template).render(values))
+
+
+@cache
+def _comments() -> Any:
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader([packaged_templates()]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,  # what `finalize` returns is Markup already
+        finalize=_markup,
+    )
+    environment.filters.update(cell=_markup, code=_code, link=_link)
+    return environment
+
+
 @cache
 def _environment(root: Path | None) -> Any:
     from jinja2 import FileSystemLoader, StrictUndefined
@@ -60,7 +87,47 @@ def _environment(root: Path | None) -> Any:
     return environment
 
 
+_PUNCTUATION = {ord(char): f"\\{char}" for char in "\\`*_[]|~"} | {
+    ord("&"): "&amp;",
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord("$"): "&#36;",
+    # hosts look for mentions, references and addresses in the finished text: an invisible blank ends each of them
+    ord("@"): "@&#8203;",
+    ord("#"): "&#35;&#8203;",
+}
+_ADDRESS = re.compile(r"(?i)(:(?=//)|www(?=\.)|\bgh(?=-[0-9]))")
+_PLAIN = re.compile(
+    r"[\w.@/:=+,%~()'\"#!?;*\[\]{}\u2192\u2212-]+(?: [\w.@/:=+,%~()'\"#!?;*\[\]{}\u2192\u2212-]+)*", re.ASCII
+)
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?%#=&+,@-]+")
+
+
 def _cell(value: object) -> str:
-    """Return `value` for a cell of a Markdown table: one line, with all that Markdown or HTML would act on escaped."""
-    text = "".join(char if char.isprintable() else " " for char in str(value))
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#~" else char for char in text)
+    """Return `value` for a cell of a Markdown table: one line in which Markdown, HTML and hosts act on nothing."""
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
+    if not text and str(value):
+        return "(blank)"  # blanks alone would move what stands beside them
+    marked = _ADDRESS.sub("\\1\0", text)
+    return marked.translate(_PUNCTUATION).replace("\0", "&#8203;")
+
+
+def _markup(value: Any) -> Any:
+    from markupsafe import Markup
+
+    return value if hasattr(value, "__html__") else Markup(_cell(value))  # noqa: S704  (escaped on the line above)
+
+
+def _code(value: object) -> Any:
+    """Return a code span, in which nothing is acted on; text that cannot stand in one becomes plain text."""
+    from markupsafe import Markup
+
+    text = str(value)
+    return Markup(f"`{text}`") if _PLAIN.fullmatch(text) else _markup(text)  # noqa: S704  (safe characters alone)
+
+
+def _link(text: Any, url: str | None) -> Any:
+    from markupsafe import Markup
+
+    shown = _markup(text)
+    return Markup(f"[{shown}]({url})") if url and _URL.fullmatch(url) else shown  # noqa: S704  (both are escaped)

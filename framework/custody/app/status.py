@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from custody.app.project import Project
+from custody.core.holds import hold_words
 from custody.domain.plan import Change, Plan
-from custody.domain.record import Entry, Kind, ModelState, Run, RunStatus, StagePointer
+from custody.domain.record import Entry, Hold, Kind, ModelState, Run, RunStatus, StagePointer
 from custody.errors import InvalidSpecError, UsageError
 
 _BAD = {str(item) for item in RunStatus} - {str(RunStatus.PASSED)}
@@ -30,6 +31,9 @@ class ModelStatus:
     last: Entry | None
     failure: Entry | None
     retired: bool = False
+    holds: tuple[Hold, ...] = ()
+    held: tuple[str, ...] = ()
+    """The open holds in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ def _status(project: Project, name: str, change: Change | None, state: ModelStat
         last=entries[0] if entries else None,
         failure=failure,
         retired=recorded.retired,
+        holds=recorded.holds,
+        held=tuple(hold_words(hold, recorded) for hold in recorded.holds),
     )
 
 

@@ -116,6 +116,7 @@ def _title(found: Recorded) -> str:
 
 def _chain(project: Project, found: Recorded) -> Iterator[Fact]:
     yield _who_ran(found)
+    yield from _behind(found.entry)
     yield from _people(project, found.run)
     yield from _code(project, found.run)
     yield from _data(project, found)
@@ -129,9 +130,15 @@ def _who_ran(found: Recorded) -> Fact:
     who = entry.trailer("Actor") or run.actor or entry.author
     spent = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     when = run.finished or entry.at
-    job = f", job {entry.trailer('Job')}" if entry.trailer("Job") else ""
     value = {"actor": who, "at": when, "plan": run.plan, "job": entry.trailer("Job"), "tool": entry.trailer("Tool")}
-    return Fact("ran", f"{who} on {when}{spent}{job}", entry.commit, _show(entry.commit), value)
+    return Fact("ran", f"{who} on {when}{spent}", entry.commit, _show(entry.commit), value)
+
+
+def _behind(entry: Entry) -> Iterator[Fact]:
+    """Who and what the record itself names: the people behind its specs, their request, the job that recorded it."""
+    for label, key in (("behalf", "Behalf"), ("change", "Change"), ("job", "Job"), ("adopted", "Adopted")):
+        if value := entry.trailer(key):
+            yield Fact(label, value, entry.commit, _show(entry.commit), value)
 
 
 def _people(project: Project, run: Run) -> Iterator[Fact]:

@@ -30,7 +30,7 @@ GROUPS = (
     ("What happened", ("log", "show", "as-of", "explain")),
     ("What changed, and what it touches", ("why", "bisect", "impact", "retrain")),
     ("Is it still right", ("monitor", "verify", "reproduce")),
-    ("The machinery", ("ledger", "store", "comment", "deploy", "bundle", "completion")),
+    ("The machinery", ("doctor", "sync", "ledger", "store", "comment", "deploy", "bundle", "completion")),
 )
 """All other verbs, grouped by the question they answer."""
 

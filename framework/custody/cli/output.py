@@ -88,9 +88,12 @@ class Output:
             return
         if problems:
             self.complain(text(problems))
-        if self.github:
-            # annotations are protocol, not prose: the view escapes them in GitHub's own way
-            for line in github(problems):
+        self.annotate(github(problems))
+
+    def annotate(self, commands: Sequence[str], *, anywhere: bool = False) -> None:
+        """Write workflow commands where GitHub reads along, or `anywhere`; views escape them in GitHub's own way."""
+        if self.github or anywhere:
+            for line in commands:
                 self.stderr.write(line + "\n")
             self.stderr.flush()
 

@@ -14,13 +14,16 @@ from typing import Any
 
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Read
-from custody.domain.record import FORMAT, Kind, ModelState, Record, Run, StagePointer, Version
+from custody.domain.record import FORMAT, Hold, Kind, ModelState, Record, Run, StagePointer, Version
 from custody.errors import LedgerError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 """Names of models, datasets and versions as they may become parts of a path."""
 
 _POINTER = ("run", "version", "record", "at")
+_HOLD = ("stage", "from", "to", "reason", "by", "at")
+_NEW = "new"
+"""Category of a run whose model was made anew: a run that was at work while its model was retired is none."""
 _MODEL_FILES = ("spec.yaml", "run.json")
 _FACTS_OF_MODEL = (Kind.RUN, Kind.VERDICT, Kind.METADATA)
 
@@ -57,15 +60,17 @@ def owns(record: Record, path: str) -> bool:
 
 
 def advance(state: ModelState, record: Record) -> ModelState:
-    """Return the state of a model after `record`: its counter, versions and stages; the run is left alone."""
+    """Return the state of a model after `record`: its counter, versions, stages and holds; the run is left alone."""
     counted = replace(state, records=state.records + 1)
     match record.kind:
         case Kind.RUN:
-            return replace(counted, retired=False)
+            return replace(counted, retired=state.retired and ("Category", _NEW) not in record.trailers)
         case Kind.REGISTER:
             return _register(counted, record)
         case Kind.PROMOTION:
             return _promote(counted, record)
+        case Kind.HOLD:
+            return _hold(counted, record)
         case Kind.RETIRE:
             return replace(counted, stages={}, retired=True)
         case _:
@@ -87,7 +92,10 @@ def _register(state: ModelState, record: Record) -> ModelState:
 
 
 def _promote(state: ModelState, record: Record) -> ModelState:
-    """Move or clear a stage where it still is what the record replaces and the version is that run's."""
+    """Move or clear a stage where it still is what the record replaces and the version is that run's.
+
+    Where the stage is held, only if the record names all its open holds; these are over then.
+    """
     effect = record.effect
     stage, run = effect.get("stage"), effect.get("run")
     if not isinstance(stage, str) or state.retired:
@@ -95,14 +103,38 @@ def _promote(state: ModelState, record: Record) -> ModelState:
     present = state.stages.get(stage)
     if effect.get("replaces") != (present.run if present else None):
         return state
+    holds = state.holds_on(stage)
+    if not {hold.record for hold in holds} <= set(_names(effect.get("releases"))):
+        return state
+    left = tuple(hold for hold in state.holds if hold not in holds)
     others = {name: pointer for name, pointer in state.stages.items() if name != stage}
     if run is None:
-        return replace(state, stages=others)
+        return replace(state, stages=others, holds=left)
     version = state.versions.get(str(effect.get("version")))
     if version is None or version.run != run:
         return state
     pointer = StagePointer(run, version.version, record.id, str(effect.get("at", "")))
-    return replace(state, stages={**others, stage: pointer})
+    return replace(state, stages={**others, stage: pointer}, holds=left)
+
+
+def _hold(state: ModelState, record: Record) -> ModelState:
+    """Open a hold; move the stage to its version where it still points to the run that the hold was made for."""
+    effect = record.effect
+    stage, target = effect.get("stage"), effect.get("to")
+    if not isinstance(stage, str) or any(hold.record == record.id for hold in state.holds):
+        return state
+    reason, by, at = (str(effect.get(name)) for name in ("reason", "by", "at"))
+    hold = Hold(record.id, stage, effect.get("from"), target, reason, by, at)
+    held = replace(state, holds=(*state.holds, hold))
+    pointer = state.stages.get(stage)
+    version = state.version_of(target) if isinstance(target, str) else None
+    if state.retired or version is None or (pointer.run if pointer else None) != hold.from_:
+        return held
+    return replace(held, stages={**state.stages, stage: StagePointer(str(target), version, record.id, at)})
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else ()
 
 
 def stages_path(model: str) -> str:
@@ -112,13 +144,15 @@ def stages_path(model: str) -> str:
 
 def encode_stages(state: ModelState) -> bytes:
     """Return the bytes of `stages.json`: the same for the same state."""
-    value = {
+    value: dict[str, Any] = {
         "format": FORMAT,
         "records": state.records,
         "retired": state.retired,
         "stages": {name: _pointer_dict(pointer) for name, pointer in sorted(state.stages.items())},
         "versions": {name: _version_dict(item) for name, item in state.versions.items()},
     }
+    if state.holds:
+        value["holds"] = {hold.record: _hold_dict(hold) for hold in state.holds}
     return json_bytes(value)
 
 
@@ -138,13 +172,14 @@ def decode_stages(model: str, data: bytes | None) -> ModelState:
             for name, item in value["versions"].items()
         }
         records, retired = value["records"], value["retired"]
+        holds = tuple(_hold_of(record, item) for record, item in value.get("holds", {}).items())
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"stages.json is not as custody writes it ({type(error).__name__}: {error})") from error
     numbered = list(versions) == [f"v{number}" for number in range(1, len(versions) + 1)]
     artifacts = all(item.artifact is None or isinstance(item.artifact, str) for item in versions.values())
     if not (numbered and artifacts and type(records) is int and type(retired) is bool):
         raise ValueError("stages.json is not as custody writes it")
-    return ModelState(model, None, stages, versions, records, retired)
+    return ModelState(model, None, stages, versions, records, retired, holds)
 
 
 def decode_model(model: str, stages: bytes | None, run: bytes | None) -> ModelState:
@@ -215,6 +250,16 @@ def _pointer_dict(pointer: StagePointer) -> dict[str, str]:
 
 def _version_dict(item: Version) -> dict[str, str | None]:
     return {"run": item.run, "artifact": item.artifact, "record": item.record}
+
+
+def _hold_dict(hold: Hold) -> dict[str, str | None]:
+    values = (hold.stage, hold.from_, hold.to, hold.reason, hold.by, hold.at)
+    return dict(zip(_HOLD, values, strict=True))
+
+
+def _hold_of(record: str, item: Mapping[str, Any]) -> Hold:
+    runs = [item[name] if item[name] is None else _text(item, name) for name in ("from", "to")]
+    return Hold(record, _text(item, "stage"), *runs, *(_text(item, name) for name in ("reason", "by", "at")))
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:

@@ -17,7 +17,8 @@ from custody.core.difference import (
     metadata_reasons,
     unfinished_reason,
 )
-from custody.core.gates import limits_of
+from custody.core.gates import judge, limits_of
+from custody.core.holds import with_holds
 from custody.core.keys import UPSTREAM, step_inputs, step_key
 from custody.core.stages import AUTO, NONE, moves, pinned_run, version_number
 from custody.digest import digest
@@ -85,7 +86,7 @@ def changes(
 
 def plan_id(planned: Iterable[Change]) -> str:
     """Return the digest of what the touched models' changes mean; places, notes and the ledger's head are not part."""
-    return digest([_meaning(change) for change in planned if change.category is not Category.NOOP])
+    return digest([meaning(change) for change in planned if change.category is not Category.NOOP])
 
 
 def _plan_model(
@@ -101,12 +102,11 @@ def _plan_model(
     inputs = step_inputs(model, dataset, manifest, code)
     recorded = state.models.get(name) or ModelState(name)
     subject = Subject(model, dataset, manifest, recorded, inputs, lookup)
-    steps = tuple(_with_objects(list(_resolve(subject)), lookup))
+    steps = tuple(with_objects(list(_resolve(subject)), lookup.has))
     unsettled = recorded.retired or any(step.do is not Do.REUSE for step in steps)
     run = None if unsettled else _recorded_run(subject, steps)
-    if run is None:
-        return _work(subject, steps)
-    return _settled(subject, steps, run, lock)
+    change = _work(subject, steps) if run is None else _settled(subject, steps, run, lock)
+    return with_holds(model, recorded, change)
 
 
 def _refusal(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest, state: State) -> Reason | None:
@@ -170,13 +170,13 @@ def reused(record: StepRecord, run: str) -> StepRecord:
     )
 
 
-def _with_objects(steps: list[PlannedStep], lookup: Lookup) -> Iterator[PlannedStep]:
+def with_objects(steps: list[PlannedStep], has: Callable[[str], bool]) -> Iterator[PlannedStep]:
     """Turn a reused step into one to run where a later step needs its output and the store has lost it."""
     needed: set[str] = set()
     lost: set[str] = set()
     for step in reversed(steps):
         runs = step.do is not Do.REUSE
-        if step.step in needed and step.known and step.known.output and not lookup.has(step.known.output.ref.object):
+        if step.step in needed and step.known and step.known.output and not has(step.known.output.ref.object):
             lost.add(step.step)
             runs = True
         if runs:
@@ -228,8 +228,9 @@ def _settled(subject: Subject, steps: tuple[PlannedStep, ...], run: Run, lock: s
     described = metadata_reasons(model, (last or run).metadata, subject.metadata)
     if verdict is None or verdict.limits != digest(subject.limits):
         reasons = limit_reasons(model, run.limits, subject.limits) + described
-        planned = moves(model, subject.state, None, will_run=True)
-        return Change(model.name, Category.REGATE, tuple(reasons), steps, planned, run.id, annotations=notes)
+        planned = moves(model, subject.state, run.id, will_run=False)
+        likely = _forecast(subject, run)
+        return Change(model.name, Category.REGATE, tuple(reasons), steps, planned, run.id, likely, notes)
     passed = run.id if run.status is RunStatus.PASSED else None
     planned = moves(model, subject.state, passed, will_run=False)
     if planned:
@@ -244,6 +245,17 @@ def _settled(subject: Subject, steps: tuple[PlannedStep, ...], run: Run, lock: s
     return Change(model.name, Category.NOOP, (), steps, (), run.id, annotations=notes)
 
 
+def _forecast(subject: Subject, run: Run) -> tuple[str, ...]:
+    """Say how the stored evaluation would be judged; `max_drop` as far as production is the last run."""
+    evaluate = run.steps.get("evaluate")
+    last = subject.state.run
+    live = any(last and pointer.run == last.id for pointer in subject.state.stages.values())
+    facts = evaluate.output.facts if evaluate and evaluate.output else {}
+    verdict = judge(subject.limits, facts, last.metrics if last and live else None)
+    failing = ", ".join(gate.gate for gate in verdict.gates if not gate.passed)
+    return (f"stored evaluation: {verdict.count} gates would pass" + (f" (not {failing})" if failing else ""),)
+
+
 def _stage_reasons(subject: Subject, planned: tuple[StageMove, ...], run: Run) -> list[Reason]:
     model, last = subject.model, subject.state.run
     reasons = []
@@ -254,6 +266,12 @@ def _stage_reasons(subject: Subject, planned: tuple[StageMove, ...], run: Run) -
         after = "nothing" if move.cleared else move.version or f"run {(move.run or run.id)[:8]}"
         before = next((item.version for item in subject.state.versions.values() if item.run == move.before), None)
         place = model.place("model", f"stages.{move.stage}")
+        if move.releases:
+            named = ", ".join(record[:8] for record in move.releases)
+            reasons.append(
+                Reason("hold.released", f"{move.stage} is pinned to {after}: hold {named} ends", place=place)
+            )
+            continue
         note = f"run {run.id[:8]} has these inputs and passed its gates" if model.stages[move.stage] == "auto" else ""
         reasons.append(Reason("stage.changed", move.stage, before, after, place, note))
     return reasons
@@ -296,12 +314,16 @@ def _retire(state: ModelState) -> Change:
     return Change(state.name, Category.RETIRE, (reason,), moves=cleared, run=state.run.id if state.run else None)
 
 
-def _meaning(change: Change) -> dict[str, Any]:
+def meaning(change: Change) -> dict[str, Any]:
+    """Return what a change means for the id of its plan: no places, notes, or results that are found already."""
     return {
         "model": change.model,
         "category": change.category.word,
         "steps": {step.step: step.inputs for step in change.steps},
-        "moves": [[move.stage, move.before, move.run, move.cleared] for move in change.moves],
+        "moves": [
+            [move.stage, move.before, move.run, move.cleared, *([move.releases] if move.releases else [])]
+            for move in change.moves
+        ],
         "reasons": [[reason.code, reason.subject, reason.before, reason.after] for reason in change.reasons],
         "run": change.run,
     }

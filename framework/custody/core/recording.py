@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from custody.core.fold import json_bytes, next_version
 from custody.domain.plan import Category, StageMove
-from custody.domain.record import Entry, GateResult, Kind, ModelState, Record, Run, RunStatus
+from custody.domain.record import Entry, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task
 
 KEY_PREFIX = 16
@@ -21,10 +21,26 @@ _DEFAULT_METRICS = {Task.CLASSIFICATION: ("roc_auc", "f1_macro", "accuracy"), Ta
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The commit that the specs were read from, and the people behind it: `behalf` names author and merger."""
+    """The commit that the specs were read from, and who is behind it: `behalf` names author and merger.
+
+    `change` is the pull or merge request that brought it, `job` the address of the job that records, `actor` who
+    started it where that is not told by Git's own identity; each empty where nothing is known.
+    """
 
     commit: str
     behalf: str
+    change: str = ""
+    job: str = ""
+    actor: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in ("commit", "behalf", "change", "job", "actor")}
+
+    @property
+    def trailers(self) -> tuple[tuple[str, str], ...]:
+        """The trailers that say all this."""
+        told = (("Behalf", self.behalf), ("Change", self.change), ("Job", self.job), ("Actor", self.actor))
+        return (("Code", self.commit), *((name, _line(value)) for name, value in told if value.strip()))
 
 
 def primary_metric(model: ModelSpec | None, run: Run) -> str | None:
@@ -47,6 +63,13 @@ def run_record(run: Run, spec: bytes, source: Source, metric: str | None, before
         files=_files(run, spec),
         notes=((source.commit, f"run {run.id[:8]} {_run_subject(run, metric, before)}"),),
     )
+
+
+def trial_record(record: Record, tree: str, trailers: Sequence[tuple[str, str]]) -> Record:
+    """Return the record of a run as that of a trial of the source tree `tree`; it leaves no notes."""
+    subject = f"try {record.subject.partition(' ')[2]}"
+    own = (("Source", tree), *trailers)
+    return replace(record, subject=subject, trailers=(*record.trailers, *own), notes=(), source=tree)
 
 
 def verdict_record(record_id: str, run: Run, spec: bytes, source: Source, run_commit: str | None) -> Record:
@@ -74,7 +97,7 @@ def metadata_record(
     words = ", ".join(
         f"{reason['subject']} {_short(reason['before'])} → {_short(reason['after'])}" for reason in reasons
     )
-    trailers = (("Model", run.model), ("Run", run.id), ("Code", source.commit), ("Behalf", source.behalf))
+    trailers = (("Model", run.model), ("Run", run.id), *source.trailers)
     subject = _line(f"describe {run.model}: {words}")[:SUBJECT]
     notes = _notes((source.commit, subject))
     return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec), notes=notes)
@@ -100,18 +123,21 @@ def data_record(record_id: str, manifest: Manifest, source: Source, at: str) -> 
     }
     columns = len(manifest.stored_columns)
     subject = f"data {name}: {manifest.rows:,} rows, {columns} columns"
-    trailers = (("Data", f"{name} sha256:{manifest.logical}"), ("Code", source.commit), ("Behalf", source.behalf))
+    trailers = (("Data", f"{name} sha256:{manifest.logical}"), *source.trailers)
     path = f"datasets/{manifest.dataset}/{manifest.version}.json"
     return Record(record_id, Kind.DATA, subject, trailers, files={path: json_bytes(value)})
 
 
-def register_record(record_id: str, run: Run, state: ModelState, at: str, run_commit: str | None) -> Record | None:
+def register_record(
+    record_id: str, run: Run, state: ModelState, at: str, run_commit: str | None, source: Source | None = None
+) -> Record | None:
     """Return the decision that makes `run` the next version; None where it is one already."""
     if state.version_of(run.id):
         return None
     version = next_version(state)
     trailers = [("Model", run.model), ("Version", version), ("Run", run.id)]
     trailers += [("Artifact", run.artifact)] if run.artifact else []
+    trailers += source.trailers if source else []
     effect = {"version": version, "run": run.id, "artifact": run.artifact, "at": at}
     subject = f"register {run.model} {version}: run {run.id[:8]}"
     notes = _notes((run_commit, f"registered as {run.model} {version}"))
@@ -123,33 +149,51 @@ def promotion_record(
 ) -> Record | None:
     """Return the decision that points `move.stage` to `move.run`; None where it points there already.
 
-    A cleared stage points to nothing. `run_commit` is the commit that recorded the run, for its note.
+    It names the open holds of `move.releases` and so ends them; None where another one is open. A cleared stage points
+    to nothing. `run_commit` is the commit that recorded the run, for its note.
     """
     run = None if move.cleared else move.run
     pointer = state.stages.get(move.stage)
     present = pointer.run if pointer else None
-    if present == run:
+    holds = tuple(hold.record for hold in state.holds_on(move.stage))
+    if (present == run and not holds) or not set(holds) <= set(move.releases):
         return None
     version = state.version_of(run) if run else None
     older = pointer is not None and version is not None and _number(version) < _number(pointer.version)
     verb = "roll back" if older or run is None else "promote"
     was = f" (was {pointer.version})" if pointer else ""
     subject = f"{verb} {state.name}: {move.stage} → {version or 'nothing'}{was}"
+    if present == run:
+        verb, subject = "release", f"release {state.name}: {move.stage} stays {version or 'nothing'}"
+    subject += f"; hold {', '.join(hold[:8] for hold in holds)} ends" if holds else ""
     trailers = [("Model", state.name), ("Stage", move.stage)]
     trailers += [("Version", version)] if version else []
     trailers += [("Run", run)] if run else []
     trailers += [("Replaces", present)] if present else []
-    trailers += [("Code", source.commit), ("Behalf", source.behalf)]
-    effect = {"stage": move.stage, "run": run, "version": version, "replaces": present, "at": at}
+    trailers += source.trailers
+    effect: dict[str, Any] = {"stage": move.stage, "run": run, "version": version, "replaces": present, "at": at}
+    effect |= {"releases": holds} if holds else {}
     notes = _notes((source.commit, subject), (run_commit, f"{move.stage}: {verb}d as {version}" if run else ""))
     return Record(record_id, Kind.PROMOTION, subject, tuple(trailers), state.name, effect=effect, notes=notes)
+
+
+def hold_record(record_id: str, hold: Hold, state: ModelState, source: Source, run_commit: str | None) -> Record:
+    """Return the fact that holds a stage; its `record` is `record_id`. `run_commit` is that of the run held off."""
+    came, goes = (state.version_of(run) if run else None for run in (hold.from_, hold.to))
+    reason, by = (_line(" ".join(text.split())) for text in (hold.reason, hold.by))
+    subject = _line(f"hold {state.name}: {hold.stage} → {goes or 'nothing'} (was {came or 'nothing'}): {reason}")
+    trailers = [("Model", state.name), ("Stage", hold.stage), ("Run", hold.to)] if hold.to else [("Model", state.name)]
+    effect = {"stage": hold.stage, "from": hold.from_, "to": hold.to, "reason": reason, "by": by, "at": hold.at}
+    notes = _notes((run_commit, f"{hold.stage}: held off, rolled back to {goes or 'nothing'}: {reason}"))
+    people = source.trailers
+    return Record(record_id, Kind.HOLD, subject[:SUBJECT], (*trailers, *people), state.name, effect=effect, notes=notes)
 
 
 def retire_record(record_id: str, state: ModelState, source: Source) -> Record | None:
     """Return the decision that retires a model whose directory is gone; None where it is retired."""
     if state.retired:
         return None
-    trailers = (("Model", state.name), ("Code", source.commit), ("Behalf", source.behalf))
+    trailers = (("Model", state.name), *source.trailers)
     subject = f"retire {state.name}: its directory is gone"
     return Record(record_id, Kind.RETIRE, subject, trailers, state.name, notes=((source.commit, subject),))
 
@@ -210,7 +254,6 @@ def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
         ("Run", run.id),
         ("Status", str(run.status)),
         ("Category", run.category),
-        ("Code", source.commit),
         ("Data", data),
         ("Artifact", run.artifact or ""),
         ("Metrics", " ".join(measured)),
@@ -220,9 +263,8 @@ def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
         ("Key", run.key or ""),
         ("Steps", " ".join(usable)),
         ("Plan", run.plan or ""),
-        ("Behalf", source.behalf),
     )
-    return tuple((name, value) for name, value in trailers if value)
+    return (*((name, value) for name, value in trailers if value), *source.trailers)
 
 
 def _run_body(run: Run) -> str:

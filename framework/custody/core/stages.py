@@ -25,7 +25,12 @@ def _moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run:
     for stage, declared in model.stages.items():
         pointer = state.stages.get(stage)
         present = pointer.run if pointer else None
-        if declared == AUTO:
+        if holds := state.holds_on(stage):
+            if agrees(declared, state, stage):
+                releases = tuple(hold.record for hold in holds)
+                target = holds[-1].to
+                yield StageMove(stage, present, target, state.version_of(str(target)), releases=releases)
+        elif declared == AUTO:
             if will_run:
                 yield StageMove(stage, present, None)
             elif passed and passed != present:
@@ -37,6 +42,16 @@ def _moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run:
             target = pinned_run(declared, state)
             if target and target != present:
                 yield StageMove(stage, present, target, state.version_of(target))
+
+
+def agrees(declared: str, state: ModelState, stage: str) -> bool:
+    """Whether a stage that is held is pinned to what its newest hold moved it to.
+
+    `auto` never agrees, even where it means that run: an older commit, applied late, would end the hold.
+    """
+    holds = state.holds_on(stage)
+    pinned = pinned_run(declared, state) if declared not in {AUTO, NONE} else None
+    return bool(holds and pinned and pinned == holds[-1].to)
 
 
 def pinned_run(declared: str, state: ModelState) -> str | None:

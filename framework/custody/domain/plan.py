@@ -43,8 +43,8 @@ class Reason:
 
     Codes: never-run, data.changed, data.resolved, contract.changed, param.changed, code.changed, seed.changed,
     target.changed, task.changed, split.changed, features.changed, slice.changed, limit.changed, metadata.changed,
-    stage.changed, run.failed, run.interrupted, run.crashed, store.missing, model.removed, purpose.refused,
-    version.edited, stage.unknown, gate.failed, environment.changed.
+    stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, store.missing, model.removed,
+    purpose.refused, version.edited, stage.unknown, gate.failed, environment.changed.
     """
 
     code: str
@@ -75,20 +75,24 @@ class Do(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step of a change: its key's inputs, and the result that is reused, if any."""
+    """One step of a change: its key's inputs, and the result that is reused, if any.
+
+    `trial` is the trial whose result is reused, where it is one's; the ledger itself has none then.
+    """
 
     step: str
     do: Do
     inputs: Mapping[str, Any]
     key: str | None = None
     known: StepRecord | None = None
+    trial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StageMove:
     """A stage that will point to another run; `run` is None where the run of this change is meant.
 
-    A `cleared` stage will point to nothing.
+    A `cleared` stage will point to nothing. `releases` are the holds that the move names and thereby ends.
     """
 
     stage: str
@@ -96,6 +100,7 @@ class StageMove:
     run: str | None
     version: str | None = None
     cleared: bool = False
+    releases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

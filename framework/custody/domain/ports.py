@@ -5,7 +5,7 @@ Adapters satisfy these Protocols by shape; they do not import one another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,8 +39,44 @@ class Store(Protocol):
         """Whether the object is here. Never raises."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision still to be made: `make` derives its record from the model's state on the freshest head.
+
+    `make` is called again where the head moved; the id of the record that it returns stays the same.
+    """
+
+    model: str
+    make: Callable[[ModelState], Record | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What came of sharing. Where `landed` is False no decision was made, and the facts `pending` are safe, here only.
+
+    `commits` are the decisions that landed, by the id of their record. `reason` says why not all landed, or what the
+    remote did not take although the records landed. `others` counts the records of others that came in meanwhile.
+    """
+
+    landed: bool
+    commits: Mapping[str, str]
+    pending: tuple[Entry, ...] = ()
+    reason: str = ""
+    help: tuple[str, ...] = ()
+    others: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of fetching the ledger: its head on the remote, how many records are new here, why it failed."""
+
+    head: str | None
+    others: int = 0
+    offline: str = ""
+
+
 class Ledger(Protocol):
-    """The append-only records. Only `app` calls `append` and `decide`."""
+    """The append-only records. Only `app` calls `append`, `decide` and `share`."""
 
     @property
     def actor(self) -> str:
@@ -65,8 +101,29 @@ class Ledger(Protocol):
     def decide(self, model: str, make: Callable[[ModelState], Record | None]) -> str | None:
         """Append the decision that `make` derives from the model's state at the head it is appended to.
 
-        `make` may be called again where the head moved; None means there is nothing to decide.
+        `make` may be called again where the head moved; None means there is nothing to decide. Where the ledger is
+        shared this is `share` with one decision: raises PartialError where it did not land.
         """
+
+    @property
+    def remote(self) -> str | None:
+        """The name of the remote that the ledger is shared through; None where it is kept in this clone alone."""
+
+    def share(self, decisions: Sequence[Decision] = (), deadline: float = 60.0) -> Shared:
+        """Land own facts and these decisions on the remote, all or nothing, trying for `deadline` seconds.
+
+        Without a remote the decisions are made here at once. Raises LedgerError where the shared ledger was rewritten,
+        belongs to another project, or cannot be read.
+        """
+
+    def fetch(self, *, first: bool = False) -> Fetched:
+        """Bring the shared ledger here; with `first` its newest state alone, and files when they are read.
+
+        Raises LedgerError as `share` does. Without a remote nothing happens.
+        """
+
+    def pending(self) -> tuple[Entry, ...]:
+        """Return own records that are not on the remote yet, oldest first; none where there is no remote."""
 
     def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
         """Yield records in reverse landing order, of one model or of all."""
@@ -85,6 +142,9 @@ class Ledger(Protocol):
 
     def step(self, key: str) -> tuple[str, StepRecord] | None:
         """Return (run id, step) of the newest usable step with this key; None where there is none."""
+
+    def steps(self, key: str) -> Iterator[tuple[Entry, Run, StepRecord]]:
+        """Yield (record, its run, step) for every usable step with this key, newest first."""
 
     def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
         """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
@@ -159,7 +219,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit of the source branch: who wrote and who committed it, when (ISO 8601 with offset), its parents."""
+    """A commit of the source branch: who wrote and who committed it, when (ISO 8601 with offset), its parents.
+
+    `body` is its message without the subject.
+    """
 
     id: str
     author: str
@@ -168,6 +231,7 @@ class Commit:
     committed: str
     subject: str
     parents: tuple[str, ...]
+    body: str = ""
 
 
 class Worktree(Protocol):

@@ -13,12 +13,16 @@ FORMAT = 1
 
 
 class Kind(StrEnum):
-    """Kinds of records. Facts come first; from REGISTER on they are decisions, made on the freshest head only."""
+    """Kinds of records. Facts come first; from REGISTER on they are decisions, made on the freshest head only.
+
+    A hold travels like a fact, so that it can be made offline, and decides like a decision where it lands.
+    """
 
     RUN = "run"
     VERDICT = "verdict"
     METADATA = "metadata"
     DATA = "data"
+    HOLD = "hold"
     REGISTER = "register"
     PROMOTION = "promotion"
     RETIRE = "retire"
@@ -26,6 +30,11 @@ class Kind(StrEnum):
     @property
     def decision(self) -> bool:
         return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE}
+
+    @property
+    def moves_stages(self) -> bool:
+        """Whether it may change what the stages point to, and with it the README of the branch."""
+        return self.decision or self is Kind.HOLD
 
 
 class RunStatus(StrEnum):
@@ -239,8 +248,10 @@ class Record:
 
     `trailers` carry every key that is queried, in order; values hold no control characters. `files` are the
     fact-owned files it writes (path on the ledger to bytes), `effect` is what the fold needs beyond them:
-    REGISTER `{version, run, artifact, at}`, PROMOTION `{stage, run, version, replaces, at}`, RETIRE `{}`,
+    REGISTER `{version, run, artifact, at}`, PROMOTION `{stage, run, version, replaces, at}` and where it ends holds
+    `releases` (their ids), HOLD `{stage, from, to, reason, by, at}`, RETIRE `{}`,
     DATA `{}` (its file is `datasets/<d>/<version>.json`). `notes` are lines for other commits: (commit id, line).
+    `source` is the id of the source tree that a trial ran on; its commit holds it as `source/`.
     """
 
     id: str
@@ -252,6 +263,7 @@ class Record:
     files: Mapping[str, bytes] = field(default_factory=dict)
     effect: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +287,28 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A stage that was rolled back at once: no promotion takes effect there that does not name this record.
+
+    `from_` is the run that the stage pointed to when it was made (None: to nothing): the hold moves the stage off
+    that run only. `to` is the run that it moves the stage to.
+    """
+
+    record: str
+    stage: str
+    from_: str | None
+    to: str | None
+    reason: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelState:
-    """What is recorded of one model: its last run, versions and stages; `records` counts its records."""
+    """What is recorded of one model: its last run, versions and stages; `records` counts its records.
+
+    `holds` are those still open, oldest first.
+    """
 
     name: str
     run: Run | None = None
@@ -284,6 +316,11 @@ class ModelState:
     versions: Mapping[str, Version] = field(default_factory=dict)
     records: int = 0
     retired: bool = False
+    holds: tuple[Hold, ...] = ()
+
+    def holds_on(self, stage: str) -> tuple[Hold, ...]:
+        """Return the open holds on `stage`, oldest first."""
+        return tuple(hold for hold in self.holds if hold.stage == stage)
 
     def version_of(self, run: str) -> str | None:
         """Return the version that `run` became, if it did."""

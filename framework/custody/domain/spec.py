@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from custody.domain.problem import Place, Problem
 
@@ -240,7 +240,19 @@ class Config:
     timezone: str = "UTC"
     models: str = "models"
     datasets: str = "datasets"
+    trials: str = "mlops/trials"
+    adopt: bool = True
+    """Whether `apply` may take over what a trial of the same inputs made on a clean commit."""
     document: Document | None = None
+
+    def for_trials(self) -> Self:
+        """Return the configuration with the branch of trials in the place of the ledger's."""
+        return replace(self, ledger=self.trials)
+
+    @property
+    def is_for_trials(self) -> bool:
+        """Whether its ledger is the branch of trials: other first commit, no decisions, no notes."""
+        return self.ledger == self.trials
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,19 @@ from custody.git.objects import FILE, FOLDER, Person, Repository, TreeEntry
 from custody.git.refs import move_ref, read_ref
 
 NOTES_REF = "refs/notes/mlops"
+_TARGET = re.compile(r"[0-9a-f]{40}")
 _UPTO = re.compile(rb"^Ledger: ([0-9a-f]{40})$", re.MULTILINE)
 _TRIES = 8
 
 
 def projected_upto(repository: Repository) -> str | None:
     """Return the last commit of the ledger whose lines are all in the notes; None where nobody knows."""
-    here = read_ref(repository, NOTES_REF)
+    return upto_of(repository, read_ref(repository, NOTES_REF))
+
+
+def upto_of(repository: Repository, notes: str | None) -> str | None:
+    """Return the same for a commit of notes."""
+    here = notes
     while here:
         commit = repository.commit(here)
         if found := _UPTO.search(commit.message):
@@ -57,6 +63,41 @@ def write_notes(repository: Repository, lines: Mapping[str, Sequence[str]], upto
     raise GitError(f"{NOTES_REF} is moved by others all the time", help=("git log -3 refs/notes/mlops",))
 
 
+def join_notes(
+    repository: Repository,
+    base: str | None,
+    other: str | None,
+    lines: Mapping[str, Sequence[str]],
+    upto: str,
+    author: Person,
+) -> str | None:
+    """Return a commit of notes on `base` that holds its lines, those of the notes `other`, and `lines`, as a set.
+
+    It is `base` itself where nothing is new. Moves no ref. Raises GitError where the repository refuses.
+    """
+    if base is None and other is None and not lines:
+        return None
+    before = repository.commit(base).tree if base else None
+    theirs = _lines_of_difference(repository, before, other)
+    wanted = {target: [*theirs.get(target, ()), *lines.get(target, ())] for target in {**theirs, **lines}}
+    changes = _changes(repository, before, wanted)
+    if not changes:
+        return base
+    tree = repository.write_tree(before, changes)
+    message = f"notes: {len(changes)} {'commit' if len(changes) == 1 else 'commits'}\n\nLedger: {upto}\n"
+    return repository.write_commit(tree, (base,) if base else (), message, author)
+
+
+def _lines_of_difference(repository: Repository, before: str | None, other: str | None) -> dict[str, list[str]]:
+    """Return the lines of all notes of `other` that differ from those in the tree `before`."""
+    found = {}
+    for path, blob in repository.changed(before, repository.commit(other).tree) if other else ():
+        target = path.replace("/", "")
+        if blob and _TARGET.fullmatch(target):
+            found[target] = repository.blob(blob).decode("utf-8", "surrogateescape").splitlines()
+    return found
+
+
 def _changes(repository: Repository, base: str | None, lines: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return path to new blob id for every note that gains a line."""
     notes = _NoteTree(repository, base)
@@ -65,7 +106,11 @@ def _changes(repository: Repository, base: str | None, lines: Mapping[str, Seque
         found = notes.find(target)
         present = repository.blob(found[1]) if found else b""
         known = set(present.split(b"\n"))
-        new = [data for data in dict.fromkeys(line.encode() for line in added) if data not in known]
+        new = [
+            data
+            for data in dict.fromkeys(line.encode("utf-8", "surrogateescape") for line in added)
+            if data not in known
+        ]
         if not new:
             continue
         before = present if not present or present.endswith(b"\n") else present + b"\n"

@@ -7,7 +7,7 @@ replace bytes that are not UTF-8. Refs live in `refs.py`. Nothing here writes to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -64,6 +64,8 @@ class Repository:
         self.raw = raw
         self.git_dir = Path(raw.path)
         self.common_dir = _common_dir(self.git_dir)
+        self.promised: Callable[[Sequence[str]], bool] | None = None
+        """Brings objects that a partial clone left out; whether they came."""
 
     def close(self) -> None:
         """Release file handles and memory maps."""
@@ -97,6 +99,8 @@ class Repository:
 
     def blob(self, blob_id: str) -> bytes:
         """Return the bytes of a blob. Raises GitError where it is missing."""
+        if self.promised is not None and not self.has(blob_id):
+            self.promised([blob_id])
         return self._read(blob_id, ObjectType.BLOB)
 
     def entry(self, tree_id: str, path: str) -> TreeEntry | None:
@@ -135,10 +139,11 @@ class Repository:
         except FAILURES as error:
             raise _refused(error) from error
 
-    def write_tree(self, base: str | None, changes: Mapping[str, str]) -> str:
+    def write_tree(self, base: str | None, changes: Mapping[str, str], folders: Mapping[str, str] | None = None) -> str:
         """Store `base` with the blobs of `changes` (path to blob id) put in, and return its id.
 
-        Only the trees on the way are written. Raises GitError where the repository refuses.
+        `folders` (name to tree id) are linked as they are. Only the trees on the way are written. Raises GitError
+        where the repository refuses.
         """
         here: dict[str, str] = {}
         below: dict[str, dict[str, str]] = {}
@@ -149,6 +154,7 @@ class Repository:
             else:
                 here[name] = blob
         trees = {name: self.write_tree(self._folder(base, name), inner) for name, inner in below.items()}
+        trees.update(folders or {})
         try:
             builder = self.raw.TreeBuilder(self._tree(base)) if base else self.raw.TreeBuilder()
             for name, blob in here.items():

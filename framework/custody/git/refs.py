@@ -60,6 +60,20 @@ def clear_stale_lock(repository: Repository, name: str) -> bool:
     return True
 
 
+def is_ancestor(repository: Repository, older: str, newer: str) -> bool:
+    """Whether `newer` is `older` or descends from it, as far as the history is here."""
+    seen: set[str] = set()
+    pending = [newer]
+    while pending:
+        commit = pending.pop()
+        if commit == older:
+            return True
+        if commit not in seen and repository.has(commit):
+            seen.add(commit)
+            pending += reversed(repository.parents(commit))
+    return False
+
+
 def branch_ref(repository: Repository, branch: str) -> str:
     """Return the full name of a branch.
 

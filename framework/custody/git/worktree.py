@@ -52,9 +52,27 @@ class GitWorktree:
     def commit(self, revision: str) -> Commit:
         """Return the commit that `revision` names; raises GitError where there is none."""
         raw = self.repository.commit(self._resolve(revision))
-        subject = raw.message.decode("utf-8", "replace").strip("\n").partition("\n")[0]
+        subject, _, body = raw.message.decode("utf-8", "replace").strip("\n").partition("\n")
         times = raw.author.at.isoformat(), raw.committer.at.isoformat()
-        return Commit(raw.id, str(raw.author), str(raw.committer), *times, subject, raw.parents)
+        return Commit(raw.id, str(raw.author), str(raw.committer), *times, subject, raw.parents, body)
+
+    def is_commit(self, revision: str) -> bool:
+        """Whether `revision` names a commit, not a tree."""
+        return self.tree_of(revision) is not None
+
+    def tree_of(self, revision: str) -> str | None:
+        """The id of the tree of a commit, of all of the repository; None where the commit is not here."""
+        try:
+            return self.repository.commit(self._resolve(revision)).tree
+        except GitError:
+            return None
+
+    def changed(self, before: str | None, after: str) -> tuple[str, ...]:
+        """Files of the project that differ between two commits or trees; none where `before` is None."""
+        if before is None:
+            return ()
+        found = self.repository.changed(self._tree(before), self._tree(after))
+        return tuple(path.removeprefix(self._prefix) for path, _ in found if path.startswith(self._prefix))
 
     def reader(self, revision: str | None) -> Read:
         """Read files of a commit, or of the working tree where `revision` is None."""
@@ -118,12 +136,14 @@ class GitWorktree:
         try:
             return str(self.repository.raw.revparse_single(revision).peel(pygit2.Commit).id)
         except (*FAILURES, TypeError) as error:
-            raise GitError(
-                f"there is no commit called {revision!r}", help=("git log --oneline -10", "git fetch")
-            ) from error
+            raise _no_commit(revision) from error
 
     def _tree(self, revision: str) -> str:
-        return self.repository.commit(self._resolve(revision)).tree
+        """Return the tree of a commit, or of a snapshot, which is a tree itself."""
+        try:
+            return str(self.repository.raw.revparse_single(revision).peel(pygit2.Tree).id)
+        except (*FAILURES, TypeError) as error:
+            raise _no_commit(revision) from error
 
     def _entry(self, tree: str, path: str) -> TreeEntry | None:
         """Return what lies at `path`, counted from the project root, in a commit's tree."""
@@ -224,6 +244,10 @@ def open_worktree(project_root: Path) -> GitWorktree:
     if root != top and top not in root.parents:
         raise GitError(f"{root} lies outside the working tree {top}", help=(f"cd {top}",))
     return GitWorktree(repository, root)
+
+
+def _no_commit(revision: str) -> GitError:
+    return GitError(f"there is no commit called {revision!r}", help=("git log --oneline -10", "git fetch"))
 
 
 def _safe(path: str) -> bool:

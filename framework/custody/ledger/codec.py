@@ -37,6 +37,7 @@ _OWN = ("Record", "Kind", "Format", "Note", "Tool")
 _EFFECT = {
     Kind.REGISTER: ("version", "run", "artifact", "at"),
     Kind.PROMOTION: ("stage", "run", "version", "replaces", "at"),
+    Kind.HOLD: ("stage", "from", "to", "reason", "by", "at"),
 }
 _SEPARATORS = {"Cc", "Cs", "Zl", "Zp"}
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -103,10 +104,12 @@ def parse_trailers(message: bytes) -> list[tuple[str, str]]:
 
 
 def effect_of(entry: Entry) -> dict[str, Any]:
-    """Return the effect that the trailers of a decision hold; empty for every other kind."""
+    """Return the effect that the trailers of a decision or a hold hold; empty for every other kind."""
     names = next((names for kind, names in _EFFECT.items() if kind == entry.kind), ())
     values = ((name, entry.trailer(name.capitalize())) for name in names)
-    return {name: None if value == NONE else value for name, value in values}
+    effect: dict[str, Any] = {name: None if value == NONE else value for name, value in values}
+    released = entry.trailer("Releases") if entry.kind == Kind.PROMOTION else None
+    return effect | ({"releases": tuple(released.split())} if released else {})
 
 
 def notes_of(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -152,6 +155,8 @@ def _implied(record: Record, own: Mapping[str, str]) -> Iterator[tuple[str, str]
     implied: dict[str, Any] = {"Model": record.model} if record.model is not None else {}
     for name in _EFFECT.get(record.kind, ()):
         implied[name.capitalize()] = NONE if record.effect.get(name) is None else record.effect[name]
+    if record.effect.get("releases"):
+        implied["Releases"] = " ".join(record.effect["releases"])
     for key, value in implied.items():
         if key not in own:
             yield key, str(value)

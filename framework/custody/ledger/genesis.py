@@ -23,9 +23,20 @@ model, a version, a promotion, a version of a dataset. The files are the state t
 
 Nothing is recorded yet.
 """
+_TRIALS = """\
+# Trials
+
+This branch is written by `custody try` and is never checked out or edited by hand. Each commit is one trial of a model:
+what came of it, and the exact source tree that it ran on. No trial is in production, and none of the files says so.
+
+- `source/`: the source tree of the trial, uncommitted edits included
+- `models/<model>/spec.yaml` and `run.json`: the last trial of each model, as it was declared and what came of it
+"""
 
 
-def write_first_commit(repository: Repository, project_id: str) -> str:
-    """Store the first commit of the ledger of the project and return its id; the same in every clone."""
-    tree = repository.write_tree(None, {README: repository.write_blob(_TEXT.encode())})
-    return repository.write_commit(tree, (), f"ledger of {project_id}\n\nFormat: 1\nProject: {project_id}\n", _AUTHOR)
+def write_first_commit(repository: Repository, project_id: str, *, trials: bool = False) -> str:
+    """Store the first commit of the ledger, or of the trials; return its id, which is the same in every clone."""
+    noun, text = ("trials", _TRIALS) if trials else ("ledger", _TEXT)
+    tree = repository.write_tree(None, {README: repository.write_blob(text.encode())})
+    message = f"{noun} of {project_id}\n\nFormat: 1\nProject: {project_id}\n"
+    return repository.write_commit(tree, (), message, _AUTHOR)

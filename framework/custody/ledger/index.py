@@ -2,7 +2,8 @@
 
 Rows are in landing order: first parent first, then what only the other parents reach, parents before children, then
 the commit itself. It depends on the head alone, never on a clock. Catching up walks from the head to the first commit
-on the indexed line; so it costs what is new, not what is there.
+on the indexed line; so it costs what is new, not what is there. Own records that have not landed on the remote stand
+behind the head, as its tail; they get their final positions when they land.
 """
 
 from __future__ import annotations
@@ -46,13 +47,14 @@ PREFIX = 16
 class Index:
     """The index of one ledger. Not safe for use by several threads at once: callers hold a lock."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, name: str = "index.db") -> None:
+        """`name` is the file's: each branch has an index of its own."""
         self._repository = repository
-        self._path = repository.common_dir / FOLDER / "index.db"
+        self._path = repository.common_dir / FOLDER / name
         self._opened: sqlite3.Connection | None = None
         self._inode = 0
         self._memory = False
-        self._head: str | None = None
+        self._at: tuple[str | None, tuple[str, ...]] = None, ()
 
     def close(self) -> None:
         """Close the database."""
@@ -65,23 +67,26 @@ class Index:
         """Whether it holds the whole ledger; a shallow clone does not have it all."""
         return self._meta("cut") in {None, ""}
 
-    def catch_up(self, head: str | None) -> None:
-        """Bring the index to `head`. Raises LedgerError where the history itself is damaged."""
-        self._head = head
+    def catch_up(self, head: str | None, tail: tuple[str, ...] = ()) -> None:
+        """Bring the index to `head`, and to the commits of `tail` behind it.
+
+        Raises LedgerError where the history itself is damaged.
+        """
+        self._at = head, tail
         try:
             self._refresh()
-            if self._meta("head") == (head or "") and self._cut_is_current():
+            if self._meta("head") == _named(head, tail) and self._cut_is_current():
                 return
-            self._catch_up(head)
+            self._catch_up(head, tail)
         except sqlite3.DatabaseError as error:
-            self._recover(head, error)
+            self._recover(error)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows of a SELECT over `commits` and `steps`."""
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            self._recover(self._head, error)
+            self._recover(error)
             return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: object) -> Any:
@@ -113,7 +118,7 @@ class Index:
         if self._opened is not None and not self._memory and _inode(self._path) != self._inode:
             self.close()
 
-    def _recover(self, head: str | None, error: sqlite3.DatabaseError) -> None:
+    def _recover(self, error: sqlite3.DatabaseError) -> None:
         """Go on after a failure: throw a damaged file away, or leave one alone that cannot be used now."""
         self.close()
         try:
@@ -122,29 +127,30 @@ class Index:
             with file_lock(self._repository.common_dir, "index.lock"):
                 for suffix in ("-wal", "-shm", ""):
                     self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            self._catch_up(head)
+            self._catch_up(*self._at)
         except (OSError, LedgerError, sqlite3.DatabaseError):
             self.close()
             self._opened, self._memory = _connect(":memory:"), True
-            self._catch_up(head)
+            self._catch_up(*self._at)
 
-    def _catch_up(self, head: str | None) -> None:
+    def _catch_up(self, head: str | None, tail: tuple[str, ...]) -> None:
         self._refresh()
         with _transaction(self._connection):
             cut = self._repository.shallow_boundary.hex()
             if self._meta("format") != _FORMAT or self._meta("cut") != cut:
                 _reset(self._connection)
-            self._advance(head, shallow=bool(cut))
-            pairs = [("format", _FORMAT), ("head", head or ""), ("cut", cut)]
+            self._advance(head, tail, shallow=bool(cut))
+            pairs = [("format", _FORMAT), ("head", _named(head, tail)), ("cut", cut)]
             self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
 
-    def _advance(self, head: str | None, *, shallow: bool) -> None:
-        """Drop rows that are no longer on the line, then add the new ones."""
+    def _advance(self, head: str | None, tail: tuple[str, ...], *, shallow: bool) -> None:
+        """Drop rows that are no longer on the line, and the former tail, then add the new ones."""
         new, base = self._new_line(head, shallow=shallow)
         keep = -1 if base is None else self.one("SELECT position FROM commits WHERE id = ?", base)
         self._connection.execute("DELETE FROM commits WHERE position > ?", (keep,))
         self._connection.execute("DELETE FROM steps WHERE position > ?", (keep,))
-        self._add(self._landing_order(new, shallow=shallow), keep + 1)
+        landed = list(self._landing_order(new, shallow=shallow))
+        self._add([*landed, *((commit, False) for commit in tail)], keep + 1)
 
     def _new_line(self, head: str | None, *, shallow: bool) -> tuple[list[_Landed], str | None]:
         """Return first parents from the oldest new one to `head`, and the indexed commit that they stand on."""
@@ -206,6 +212,11 @@ class Index:
 
     def _cut_is_current(self) -> bool:
         return self._meta("cut") == self._repository.shallow_boundary.hex() and self._meta("format") == _FORMAT
+
+
+def _named(head: str | None, tail: tuple[str, ...]) -> str:
+    """Return the name under which the index remembers where it stands."""
+    return "+".join([head or "", *tail[-1:]])
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -6,22 +6,25 @@ Questions are answered from the index and then from the commits themselves; the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from custody.domain.graph import StepRecord
+from custody.domain.ports import Decision, Fetched, Shared
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
 from custody.domain.spec import Config
-from custody.errors import CustodyError, LedgerError
+from custody.errors import CustodyError, LedgerError, PartialError
 from custody.git.identity import Identity, find_identity
 from custody.git.objects import Repository, open_repository
-from custody.git.refs import read_ref
+from custody.git.transport import deepen, fetch_objects, promises
 from custody.git.worktree import GitWorktree
 from custody.ledger.index import PREFIX, Index
 from custody.ledger.reader import Reader
+from custody.ledger.standing import Standing
+from custody.ledger.sync import Sharing
 from custody.ledger.writer import Hand, Writer
 
 _LISTED = 10
@@ -46,12 +49,15 @@ class GitLedger:
         """
         self.repository = _repository(where)
         self.identity = identity or find_identity(self.repository)
-        self._ref = f"refs/heads/{config.ledger}"
-        self._index = Index(self.repository)
+        self._standing = Standing(self.repository, config)
+        self._index = Index(self.repository, "trials.db" if config.is_for_trials else "index.db")
         self._lock = threading.RLock()
         self._reader = Reader(self.repository, self._lock)
         hand = Hand(self.identity, tool, clock, readme)
-        self._writer = Writer(self.repository, config, self._index, self._reader, hand)
+        self._writer = Writer(self._standing, config, self._index, self._reader, hand)
+        self._sharing = Sharing(self._standing, self._index, self._reader, self._writer, self._lock)
+        self._asked = False
+        self._keep_promises()
 
     def __enter__(self) -> Self:
         return self
@@ -70,13 +76,19 @@ class GitLedger:
     def complete(self) -> bool:
         """Whether the whole history is here; in a shallow clone an answer from it may miss what is older."""
         with self._lock:
-            self._index.catch_up(self.head())
+            self._writer.index_line()
             return self._index.complete
 
     def head(self) -> str | None:
-        """Return the last commit of the ledger; None where there is no ledger yet."""
+        """Return the last commit of the ledger, own records included; None where there is no ledger yet."""
         with self._lock:
-            return read_ref(self.repository, self._ref)
+            line = self._standing.line()
+            return line.tip if line.pending else line.base
+
+    @property
+    def remote(self) -> str | None:
+        """The name of the remote that the ledger is shared through; None where it is kept in this clone alone."""
+        return self._standing.remote
 
     @property
     def actor(self) -> str:
@@ -86,12 +98,14 @@ class GitLedger:
     def model(self, name: str) -> ModelState:
         """Return what is recorded of one model at the present head. Raises LedgerError as `state` does."""
         with self._lock:
-            return self._reader.model(self.head(), name)
+            line = self._standing.line()
+            return self._reader.model(line.base, name, line.tail)
 
     def state(self) -> State:
         """Return the fold at the present head. Raises LedgerError where a file of it cannot be read."""
         with self._lock:
-            return self._reader.state(self.head())
+            line = self._standing.line()
+            return self._reader.state(line.base, line.tail)
 
     def append(self, record: Record) -> str:
         """Append a fact and return its commit id, durable when this returns; once, however often it is called.
@@ -107,10 +121,48 @@ class GitLedger:
     def decide(self, model: str, make: Callable[[ModelState], Record | None]) -> str | None:
         """Append what `make` derives from the model's state at the head it is appended to; None: nothing.
 
-        `make` may be called again where the head moved. Raises LedgerError as `append` does.
+        `make` may be called again where the head moved. Where the ledger is shared this is `share` with one decision.
+        Raises LedgerError as `append` does, PartialError where the decision did not land.
         """
+        if self.remote is None:
+            with self._lock:
+                return self._writer.append(model, make)
+        shared = self.share((Decision(model, make),))
+        if not shared.landed:
+            raise PartialError(f"nothing was decided: {shared.reason}", code="E713", help=shared.help)
+        return next(iter(shared.commits.values()), None)
+
+    def share(self, decisions: Sequence[Decision] = (), deadline: float = 60.0) -> Shared:
+        """Land own facts and these decisions on the remote, all or nothing, trying for `deadline` seconds.
+
+        Without a remote the decisions are made here at once. Raises LedgerError where the shared ledger was rewritten,
+        belongs to another project, or cannot be read.
+        """
+        if self.remote is not None:
+            return self._sharing.share(decisions, deadline)
+        commits: dict[str, str] = {}
         with self._lock:
-            return self._writer.append(model, make)
+            for decision in decisions:
+                commit = self._writer.append(decision.model, decision.make)
+                if commit and (entry := self._reader.entry(commit)):
+                    commits[entry.id] = commit
+        return Shared(True, commits)
+
+    def fetch(self, *, first: bool = False) -> Fetched:
+        """Bring the shared ledger here; with `first` its newest state alone, and files when they are read.
+
+        Raises LedgerError as `share` does. Without a remote nothing happens.
+        """
+        if self.remote is None:
+            return Fetched(self.head())
+        fetched = self._sharing.fetch(first=first)
+        with self._lock:
+            self._keep_promises()
+        return fetched
+
+    def pending(self) -> tuple[Entry, ...]:
+        """Return own records that are not on the remote yet, oldest first; none where there is no remote."""
+        return () if self.remote is None else self._sharing.pending()
 
     def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
         """Yield records in reverse landing order, of one model or of all."""
@@ -161,6 +213,10 @@ class GitLedger:
 
     def step(self, key: str) -> tuple[str, StepRecord] | None:
         """Return (run id, step) of the newest usable step with this key; None where there is none."""
+        return next(((run.id, step) for _, run, step in self.steps(key)), None)
+
+    def steps(self, key: str) -> Iterator[tuple[Entry, Run, StepRecord]]:
+        """Yield (record, its run, step) for every usable step with this key, newest first."""
         sql = (
             "SELECT commits.id, commits.model FROM steps JOIN commits USING (position)"
             " WHERE prefix = ? ORDER BY position DESC"
@@ -168,9 +224,8 @@ class GitLedger:
         for commit, model in self._query(sql, key[:PREFIX]):
             run = self._usable_run(commit, model)
             for step in run.steps.values() if run else ():
-                if run and step.key == key and step.usable:
-                    return run.id, step
-        return None
+                if run and step.key == key and step.usable and (entry := self.entry(commit)):
+                    yield entry, run, step
 
     def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
         """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
@@ -197,9 +252,31 @@ class GitLedger:
             return self._writer.rebuild_notes()
 
     def _query(self, sql: str, *values: str) -> list[tuple[str, ...]]:
+        """Ask the index; where a shallow clone has no answer, ask once more with the history that it has cut off."""
+        return self._rows(sql, *values) or (self._rows(sql, *values) if self._deepened() else [])
+
+    def _rows(self, sql: str, *values: str) -> list[tuple[str, ...]]:
         with self._lock:
-            self._index.catch_up(self.head())
+            self._writer.index_line()
             return self._index.query(sql, *values)
+
+    def _deepened(self) -> bool:
+        """Bring the history that a shallow clone has cut off, since an answer hangs on it; whether it came.
+
+        Asked once: where the remote is not reached, what is here has to do.
+        """
+        remote = self._standing.remote
+        with self._lock:
+            if self._asked or remote is None or self._index.complete:
+                return False
+            self._asked = True
+        return deepen(self.repository, remote, f"{self._standing.local}:{self._standing.landed}")
+
+    def _keep_promises(self) -> None:
+        """Let files that a partial clone left out be fetched when they are read."""
+        remote = self._standing.remote
+        if remote is not None and promises(self.repository, remote):
+            self.repository.promised = lambda ids: fetch_objects(self.repository, remote, ids)
 
     def _matches(self, prefix: str) -> list[str]:
         """Return the commits that `prefix` may mean; a whole id means that one alone."""

@@ -1,12 +1,16 @@
-"""Reads the ledger's trees and commits: State at a head, single runs, and records as they were appended."""
+"""Reads the ledger's trees and commits: State at a head, single runs, and records as they were appended.
+
+Own records that have not landed on the remote are the `tail`: State is then the fold of the tree at the head and these.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from custody.core.fold import decode_model, decode_run, json_object, owns
+from custody.core.fold import decode_model, decode_run, json_object, owns, stages_path
+from custody.core.landing import fold_over
 from custody.domain.ports import Read
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
 from custody.errors import LedgerError
@@ -27,9 +31,10 @@ class Reader:
         self._lock = lock
         self._models: dict[str, tuple[str, ModelState]] = {}
         self._datasets: dict[str, tuple[str, dict[str, Mapping[str, Any]]]] = {}
+        self._folded: tuple[str, dict[str, bytes]] = "", {}
 
-    def state(self, head: str | None) -> State:
-        """Return the state at `head`. Raises LedgerError where a file of it cannot be read."""
+    def state(self, head: str | None, tail: tuple[str, ...] = ()) -> State:
+        """Return the state at `head` and the tail. Raises LedgerError where a file of it cannot be read."""
         if head is None:
             return State()
         root = {entry.name: entry for entry in self._repository.tree(self._repository.commit(head).tree)}
@@ -37,12 +42,23 @@ class Reader:
         datasets: dict[str, Mapping[str, Any]] = {}
         for entry in self._folders(root.get("datasets")):
             datasets.update(self._dataset(entry))
-        return State(head, Models(models, self._model), datasets)
+        if not tail:
+            return State(head, Models(models, self._model), datasets)
+        over = self.folded(head, tail)
+        names = {path.split("/")[1] for path in over if path.startswith("models/")}
+        own = {name: self.model(head, name, tail) for name in sorted(names)}
+        added = {path: data for path, data in over.items() if path.startswith("datasets/")}
+        found = {_label(path): _decoded(path, data, json_object) for path, data in added.items()}
+        return State(tail[-1], Models(models, self._model, own), {**datasets, **found})
 
-    def model(self, head: str | None, name: str) -> ModelState:
-        """Return the state of one model at `head`; an empty one where it has no record."""
+    def model(self, head: str | None, name: str, tail: tuple[str, ...] = ()) -> ModelState:
+        """Return the state of one model at `head` and the tail; an empty one where it has no record."""
         if head is None:
             return ModelState(name)
+        if tail and (stages := self.folded(head, tail).get(stages_path(name))) is not None:
+            path = f"models/{name}/run.json"
+            run = self.folded(head, tail).get(path, self.read(head)(path))
+            return _decoded(f"models/{name}", run or b"", lambda _: decode_model(name, stages, run))
         entry = self._repository.entry(self._repository.commit(head).tree, f"models/{name}")
         return self._model(entry) if entry and entry.mode == FOLDER else ModelState(name)
 
@@ -52,6 +68,35 @@ class Reader:
             return lambda _: None
         tree = self._repository.commit(commit).tree
         return lambda path: self._repository.file(tree, path)
+
+    def folded(self, head: str, tail: tuple[str, ...]) -> dict[str, bytes]:
+        """Return the files that the records of the tail add or replace in the tree of `head`.
+
+        Raises LedgerError where one of them cannot be read.
+        """
+        name = "+".join([head, *tail[-1:]])
+        if self._folded[0] != name:
+            try:
+                self._folded = name, fold_over(self.read(head), self.records(tail))
+            except ValueError as error:
+                raise LedgerError(f"the ledger's files cannot be read: {error}") from error
+        return self._folded[1]
+
+    def records(self, commits: Iterable[str]) -> list[Record]:
+        """Return the records of these commits as they were appended; commits that hold none are left out.
+
+        Raises LedgerError for a record of a kind that this custody does not know: it cannot be folded.
+        """
+        found = []
+        for commit in commits:
+            record = self.record(commit)
+            if record is None and self.entry(commit) is not None:
+                raise LedgerError(
+                    f"record {commit[:12]} is of a kind that this custody does not know",
+                    help=("pip install --upgrade git-custody", f"git show {commit[:12]}"),
+                )
+            found += [record] if record else []
+        return found
 
     def run(self, commit: str, model: str) -> Run | None:
         """Return the run of `model` in the tree of a commit. Raises LedgerError where it cannot be read."""
@@ -76,7 +121,8 @@ class Reader:
         parent = self._repository.commit(raw.parents[0]).tree if raw.parents else None
         changed = self._repository.changed(parent, raw.tree)
         files = {path: self._repository.blob(blob) for path, blob in changed if blob and owns(bare, path)}
-        return Record(bare.id, bare.kind, bare.subject, bare.trailers, bare.model, entry.body, files, effect, notes)
+        rest = entry.body, files, effect, notes, entry.trailer("Source")
+        return Record(bare.id, bare.kind, bare.subject, bare.trailers, bare.model, *rest)
 
     def _folders(self, entry: TreeEntry | None) -> Iterator[TreeEntry]:
         if entry is not None and entry.mode == FOLDER:
@@ -115,26 +161,40 @@ class Reader:
 class Models(Mapping[str, ModelState]):
     """The models of a state, read when they are asked for. Raises LedgerError for one that cannot be read."""
 
-    __slots__ = ("_folders", "_read")
+    __slots__ = ("_folders", "_names", "_own", "_read")
 
-    def __init__(self, folders: Mapping[str, TreeEntry], read: Callable[[TreeEntry], ModelState]) -> None:
+    def __init__(
+        self,
+        folders: Mapping[str, TreeEntry],
+        read: Callable[[TreeEntry], ModelState],
+        own: Mapping[str, ModelState] | None = None,
+    ) -> None:
+        """`own` are models as they are after records that have not landed; they win."""
         self._folders = folders
         self._read = read
+        self._own = own or {}
+        self._names = sorted({*folders, *self._own}) if own else folders
 
     def __getitem__(self, name: str) -> ModelState:
-        return self._read(self._folders[name])
+        return self._own[name] if name in self._own else self._read(self._folders[name])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._folders)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._folders)
+        return len(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._folders
+        return name in self._folders or name in self._own
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+def _label(path: str) -> str:
+    """Return `name@version` for the path of a dataset version."""
+    _, name, version = path.split("/")
+    return f"{name}@{version.removesuffix('.json')}"
 
 
 def _decoded(path: str, data: bytes, decode_: Callable[[bytes], T]) -> T:

@@ -10,23 +10,27 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from custody.core.fold import NAME, decode_model, fold, owns, stages_path
+from custody.core.landing import merge_subject
 from custody.domain.record import Kind, ModelState, Record, State
 from custody.domain.spec import Config
 from custody.errors import CustodyError, GitError, LedgerError
 from custody.git.identity import Identity
 from custody.git.notes import projected_upto, write_notes
-from custody.git.objects import Person, Repository
-from custody.git.refs import branch_ref, move_ref, read_ref
+from custody.git.objects import Person
+from custody.git.refs import branch_ref, move_ref
 from custody.ledger.codec import encode, notes_of, parse_trailers
 from custody.ledger.genesis import README, write_first_commit
 from custody.ledger.index import Index
 from custody.ledger.locks import file_lock
 from custody.ledger.reader import Reader
+from custody.ledger.standing import Standing
 
+SOURCE = "source"
+"""The folder of a trial's commit that holds the source tree it ran on."""
 _TRIES = 8
 
 
@@ -43,8 +47,9 @@ class Hand:
 class Writer:
     """Not safe for use by several threads at once: callers hold a lock."""
 
-    def __init__(self, repository: Repository, config: Config, index: Index, reader: Reader, hand: Hand) -> None:
-        self._repository = repository
+    def __init__(self, standing: Standing, config: Config, index: Index, reader: Reader, hand: Hand) -> None:
+        self._standing = standing
+        self._repository = standing.repository
         self._config = config
         self._ref = f"refs/heads/{config.ledger}"
         self._index = index
@@ -57,21 +62,21 @@ class Writer:
 
         A record that is there already is not appended again. Raises LedgerError where nothing has been recorded.
         """
-        with file_lock(self._repository.common_dir, "append.lock"), _refusals():
+        with file_lock(self._repository.common_dir, "append.lock"), refusals():
             for _ in range(_TRIES):
-                head = self._head_to_append()
-                self._index.catch_up(head)
+                head = self.head_to_append()
+                self.index_line()
                 record = make(self._reader.model(head, model) if model else ModelState(""))
                 if record is None:
                     return None
                 known = self._index.one("SELECT id FROM commits WHERE record = ?", record.id)
-                commit = str(known) if known else self._write(head, model, record)
+                commit = str(known) if known else self.write(head, model, record)
                 if known or move_ref(self._repository, self._ref, head, commit, f"custody: {record.kind}"):
                     self._follow(head if known else commit)
                     return commit
         raise LedgerError(f"{self._config.ledger} is moved by others all the time; nothing has been recorded")
 
-    def _write(self, head: str, model: str | None, record: Record) -> str:
+    def write(self, head: str, model: str | None, record: Record) -> str:
         """Store the commit of a record on `head`, and return its id; moves no ref."""
         self._check(record, model, head)
         message = encode(record, self._hand.tool, None if self._hand.identity.configured else self._hand.identity.actor)
@@ -79,16 +84,20 @@ class Writer:
             files = fold(self._reader.read(head), record)
         except ValueError as error:
             raise LedgerError(f"the ledger's files of {record.model} cannot be read: {error}") from error
-        if record.kind.decision and record.model:
+        if record.kind.moves_stages and record.model:
             files[README] = self._hand.readme(self._state_after(head, record.model, files))
         blobs = {path: self._repository.write_blob(data) for path, data in files.items()}
-        tree = self._repository.write_tree(self._repository.commit(head).tree, blobs)
-        return self._repository.write_commit(tree, (head,), message, self._author())
+        linked = {SOURCE: record.source} if record.source else {}
+        tree = self._repository.write_tree(self._repository.commit(head).tree, blobs, linked)
+        return self._repository.write_commit(tree, (head,), message, self.author())
 
     def _check(self, record: Record, model: str | None, head: str) -> None:
         """Refuse a record that the fold would not take as it stands: a mistake of the caller, or an edited version."""
         if record.model != model or (model is not None and not NAME.fullmatch(model)):
             raise LedgerError(f"{record.model!r} cannot be the model of this {record.kind} record")
+        if self._config.is_for_trials != (record.source is not None):
+            words = "needs the source tree that it ran on" if record.source is None else "cannot hold a source tree"
+            raise LedgerError(f"a record of {self._config.ledger} {words}")
         read = self._reader.read(head)
         for path, data in record.files.items():
             if not owns(record, path):
@@ -105,20 +114,46 @@ class Writer:
         after = decode_model(model, files.get(stages_path(model)), self._reader.read(head)(f"models/{model}/run.json"))
         return State(None, dict(sorted({**state.models, model: after}.items())), state.datasets)
 
-    def _head_to_append(self) -> str:
-        """Return the head, of a branch that is this project's ledger; make the branch where there is none."""
+    def merge(self, landed: str, tip: str, pending: tuple[str, ...]) -> str:
+        """Store the commit that lands own pending records on what others landed, and return its id; moves no ref.
+
+        Its tree is the tree of `landed` with these records folded over it, in order.
+        """
+        records = self._reader.records(pending)
+        files = dict(self._reader.folded(landed, pending))
+        if any(record.kind.moves_stages for record in records):
+            files[README] = self._hand.readme(replace(self._reader.state(landed, pending), head=None))
+        blobs = {path: self._repository.write_blob(data) for path, data in files.items()}
+        tree = self._repository.write_tree(self._repository.commit(landed).tree, blobs)
+        return self._repository.write_commit(tree, (landed, tip), f"{merge_subject(records)}\n", self.author())
+
+    def index_line(self) -> None:
+        """Bring the index to the local line and what has landed."""
+        line = self._standing.line()
+        self._index.catch_up(line.base, line.tail)
+
+    def head_to_append(self) -> str:
+        """Return the tip of the local line, of a branch that is this project's ledger; make it where there is none.
+
+        A local line that holds nothing of its own follows what has landed. The caller holds `append.lock`.
+        """
         ref = branch_ref(self._repository, self._config.ledger)
-        head = read_ref(self._repository, ref)
+        line = self._standing.line()
+        head = line.tip
+        if line.landed is not None and not line.pending and head != line.landed:
+            if not move_ref(self._repository, ref, head, line.landed, "custody: landed"):
+                return self.head_to_append()
+            head = line.landed
         if head is None:
-            head = write_first_commit(self._repository, self._config.id)
+            head = write_first_commit(self._repository, self._config.id, trials=self._config.is_for_trials)
             if not move_ref(self._repository, ref, None, head, "custody: first commit"):
-                return self._head_to_append()
+                return self.head_to_append()
         elif not self._trusted:
-            self._check_project(head)
+            self.check_project(head)
         self._trusted = True
         return head
 
-    def _check_project(self, head: str) -> None:
+    def check_project(self, head: str) -> None:
         """Refuse to append to a branch that is something else than this project's ledger."""
         self._index.catch_up(head)
         first = self._index.one("SELECT id FROM commits ORDER BY position LIMIT 1")
@@ -135,34 +170,39 @@ class Writer:
     def _follow(self, head: str) -> None:
         """Bring index and notes up to `head`. The record is safe by now: what fails here is caught up later."""
         with suppress(CustodyError, OSError, sqlite3.Error):
-            self._index.catch_up(head)
+            self.index_line()
             upto = projected_upto(self._repository)
             after = self._index.one("SELECT position FROM commits WHERE id = ?", upto) if upto else None
             self._project_notes(head, -1 if after is None else int(after))
 
     def _project_notes(self, head: str, after: int) -> str | None:
         """Write the lines of the records behind the position `after` to the notes."""
+        lines = self.lines_after(after)
+        return write_notes(self._repository, lines, head, self.author()) if lines else None
+
+    def lines_after(self, after: int) -> dict[str, list[str]]:
+        """Return the lines that the indexed records behind a position want in the notes of their targets."""
         lines: dict[str, list[str]] = {}
         rows = self._index.query("SELECT id FROM commits WHERE noted AND position > ? ORDER BY position", after)
         for (commit,) in rows:
             entry = self._reader.entry(commit)
             for target, line in notes_of(entry) if entry else ():
                 lines.setdefault(target, []).append(line)
-        return write_notes(self._repository, lines, head, self._author()) if lines else None
+        return lines
 
-    def _author(self) -> Person:
+    def author(self) -> Person:
         return Person(self._hand.identity.name, self._hand.identity.email, self._hand.clock().astimezone(UTC))
 
     def rebuild_notes(self) -> str | None:
         """Write all lines of all records to the notes, as a set; return the commit, None where none was missing."""
-        with file_lock(self._repository.common_dir, "append.lock"), _refusals():
-            head = read_ref(self._repository, self._ref)
-            self._index.catch_up(head)
+        with file_lock(self._repository.common_dir, "append.lock"), refusals():
+            head = self._standing.line().base
+            self.index_line()
             return self._project_notes(head, -1) if head else None
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """Turn what the repository refuses into the failure that `append` promises."""
     try:
         yield

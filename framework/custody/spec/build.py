@@ -31,6 +31,7 @@ LANGUAGE = 1
 """The version of the spec language."""
 RUN_STEPS = ("fetch", "validate", "split", "evaluate")
 TABULAR = "tabular"
+LEDGER, TRIALS = "mlops/ledger", "mlops/trials"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -199,6 +200,9 @@ def contradictions(document: Document) -> Iterator[Problem]:
         case "config" if value["spec"] != LANGUAGE:
             message = f"spec language {value['spec']}, this custody reads {LANGUAGE}"
             yield Problem("E109", message, document.place("spec"), help=("pip install --upgrade git-custody",))
+        case "config" if value.get("ledger", LEDGER) == value.get("trials", TRIALS):
+            message = "`ledger` and `trials` name the same branch: a trial must never count as a record of production"
+            yield Problem("E106", message, document.place("trials"), help=("trials: mlops/trials",))
 
 
 def _split_contradictions(document: Document, split: Mapping[str, Any]) -> Iterator[Problem]:

@@ -102,7 +102,20 @@ def test_facts_and_their_order(tmp_path: Path) -> None:
     found = trace(history.project, "churn")
     labels = [item.label for item in found.facts]
     assert labels == [
-        *("ran", "wrote", "merged", "applied", "notes", "spec", "code", "data", "prepare", "train", "parameters"),
+        *(
+            "ran",
+            "behalf",
+            "wrote",
+            "merged",
+            "applied",
+            "notes",
+            "spec",
+            "code",
+            "data",
+            "prepare",
+            "train",
+            "parameters",
+        ),
         *("seed", "environment", "steps", "artifact", "metrics", "gates", "history"),
     ]
     assert found.title.startswith("churn · v2 · in production · run ")

@@ -20,9 +20,16 @@ class Tree:
         self.files: dict[str, bytes] = {}
         self.count = 0
 
-    def add(self, kind: Kind, model: str | None = "churn", files: dict[str, bytes] | None = None, **effect: Any) -> str:
+    def add(
+        self,
+        kind: Kind,
+        model: str | None = "churn",
+        files: dict[str, bytes] | None = None,
+        trailers: tuple[tuple[str, str], ...] = (),
+        **effect: Any,
+    ) -> str:
         self.count += 1
-        record = Record(f"record-{self.count}", kind, "a subject", (), model, files=files or {}, effect=effect)
+        record = Record(f"record-{self.count}", kind, "a subject", trailers, model, files=files or {}, effect=effect)
         self.files.update(fold(self.files.get, record))
         return record.id
 
@@ -111,7 +118,7 @@ def test_a_promotion_moves_only_what_it_has_seen() -> None:
     assert tree.churn.stages == {}
 
 
-def test_a_retired_model_comes_back_by_a_run_only() -> None:
+def test_a_retired_model_comes_back_by_a_run_that_makes_it_anew_only() -> None:
     tree = Tree()
     a_version(tree, 1, "run-1")
     promote(tree, "run-1", "v1", None)
@@ -121,6 +128,8 @@ def test_a_retired_model_comes_back_by_a_run_only() -> None:
     promote(tree, "run-1", "v1", None)
     assert tree.churn.stages == {}
     tree.add(Kind.RUN)
+    assert tree.churn.retired
+    tree.add(Kind.RUN, trailers=(("Category", "new"),))
     assert not tree.churn.retired
     promote(tree, "run-1", "v1", None)
     assert tree.churn.stages["production"].version == "v1"

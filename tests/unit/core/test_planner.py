@@ -119,6 +119,14 @@ def test_a_limit_can_never_train(gates: list[MetricGate]) -> None:
     assert change.category is Category.NOOP or change.reasons
 
 
+def test_a_re_gate_says_how_the_stored_evaluation_would_be_judged() -> None:
+    state, look = recorded(build.model())
+    change = plan_of(build.model(metrics=(MetricGate("roc_auc", min=0.85),)), state, look)
+    assert (change.moves, change.notes) == ((), ("stored evaluation: 1/1 gates would pass",))
+    change = plan_of(build.model(metrics=(MetricGate("roc_auc", min=0.95),)), state, look)
+    assert change.notes == ("stored evaluation: 0/1 gates would pass (not roc_auc.min)",)
+
+
 def test_a_reverted_spec_goes_back_to_the_first_run_without_a_step() -> None:
     first, second = build.model(), build.model(train=Uses("sklearn.Ridge", {"alpha": 2.0}))
     one, two = build.run(first, run_id="1" * 16), build.run(second, run_id="2" * 16)

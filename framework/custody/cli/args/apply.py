@@ -23,8 +23,8 @@ examples:
   custody apply churn --jobs 4
   custody apply --expect 7c1e90d    refuse where the plan is not the one that was reviewed
 
-exit codes: 0 done, 1 all failed, 4 a gate or a rule refused, 5 the plan differs, 6 locked, 7 partly done,
-130/143 interrupted (what had finished is recorded; apply again goes on)"""
+exit codes: 0 done, 1 all failed, 4 a gate or a rule refused, 5 the plan differs, 6 locked, 7 partly done
+or not yet shared, 130/143 interrupted (what had finished is recorded; apply again goes on)"""
 
 FAILED, REFUSED, PARTLY = 1, 4, 7
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
@@ -39,6 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--expect", type=_plan_id, metavar="ID", help="the id of the reviewed plan, or at least 7 digits of it"
     )
     parser.add_argument("--lock-timeout", type=_duration, default=0.0, metavar="TIME", help="wait so long, e.g. 5m")
+    parser.add_argument(
+        "--share-timeout", type=_duration, metavar="TIME", help="try so long to share (default: 60s, in CI 5m)"
+    )
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -47,22 +50,25 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from custody.cli.last import outcome
     from custody.cli.live import shown
     from custody.cli.views import apply as view
+    from custody.core.who import job_of
 
-    project = open_project(out.directory)
+    project = open_project(out.directory, job_of(os.environ))
     options = ApplyOptions(
         targets=tuple(args.models),
         jobs=args.jobs or min(4, os.cpu_count() or 1),
         engine=args.engine,
         expect=args.expect,
         lock_timeout=args.lock_timeout,
+        share_timeout=args.share_timeout or (300.0 if os.environ.get("CI") else 60.0),
     )
     cancel = Cancel()
     with outcome(project.state_dir, "apply") as last, interruptible(cancel) as signals:
         with shown(out) as progress:
-            applied = apply(project, options, progress, cancel)
+            applied = apply(project, options, progress, cancel, out.say)
         last.exit_code = exit_code(applied, signals)
         models = {item.model: view.ending(item).value for item in applied.models}
         last.facts = {"plan_id": applied.plan.id, "models": models, "ledger_head": applied.ledger_head}
+        last.facts |= {"pending": list(applied.pending), "unshared_reason": applied.unshared_reason}
     _show(applied, last.exit_code, out)
     return last.exit_code
 
@@ -71,14 +77,17 @@ def exit_code(applied: Applied, signals: list[int]) -> int:
     """Return the code of `EXAMPLES`, numbered cases first to last.
 
     1. Interrupted: 130 or 143, by the first signal.
-    2. A step failed: 1 where nothing else was done, else 7.
-    3. A gate or a rule refused: 4.
+    2. Something is not shared yet: 7.
+    3. A step failed: 1 where nothing else was done, else 7.
+    4. A gate or a rule refused: 4.
     """
     from custody.cli.views.apply import Ending, ending
 
     counts = Counter(ending(item) for item in applied.models)
     if applied.cancelled or counts[Ending.INTERRUPTED]:
         return 128 + (signals[0] if signals else signal.SIGINT)
+    if applied.unshared_reason:
+        return PARTLY
     if counts[Ending.FAILED]:
         return PARTLY if counts[Ending.DONE] or counts[Ending.REFUSED] else FAILED
     return REFUSED if counts[Ending.REFUSED] else 0
@@ -124,6 +133,8 @@ def _show(applied: Applied, code: int, out: Output) -> None:
     out.problems(applied.plan.warnings)
     if not applied.models and not applied.data:
         out.result(plan_view.text(applied.plan, __version__))
+        if words := view.sharing(applied):
+            out.result(words)
     else:
         out.result(view.text(applied))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
+from typing import Any
 
 from custody import __version__
 from custody.cli.output import Output
@@ -14,37 +17,76 @@ examples:
   custody plan                      plan the working tree
   custody plan --revision main      plan a commit
   custody plan churn --json         one model, as JSON
+  custody plan --base main          what this change adds to what main owes already; in CI by itself
+  custody plan --format github      annotations on the lines, and the step summary
 
 exit codes: 0 done (also where there are changes), 1 the specs have errors, 4 a model is blocked;
 with --detailed-exitcode: 2 where there are changes"""
 
 CHANGES, BLOCKED = 2, 4
+FORMATS = ("text", "json", "markdown", "github")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="plan these models only")
     parser.add_argument("--revision", metavar="REV", help="plan this commit instead of the working tree")
+    parser.add_argument("--base", metavar="REV", help="plan against this branch or commit; in CI: the target branch")
+    parser.add_argument("--format", choices=FORMATS, help="how to show it; github: annotations and the step summary")
     parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 where there are changes")
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
+    from custody.app.base import plan_base
     from custody.app.plan import make_plan
     from custody.app.project import open_project
     from custody.cli.last import outcome
+    from custody.cli.views import base as base_view
     from custody.cli.views import plan as view
 
     project = open_project(out.directory)
     with outcome(project.state_dir, "plan") as last:
         revision = project.worktree.commit(args.revision).id if args.revision else None
-        plan = make_plan(project, revision=revision, targets=tuple(args.models))
+        base = _base(project, args, os.environ)
+        planned = plan_base(project, base, revision=revision, targets=tuple(args.models)) if base else None
+        plan = planned.plan if planned else make_plan(project, revision=revision, targets=tuple(args.models))
         last.exit_code = exit_code(plan, detailed=args.detailed_exitcode)
         last.facts = {"plan_id": plan.id, "has_changes": plan.has_changes, "models": _models(plan)}
-    if out.json_mode:
-        out.json(view.to_json(plan, __version__))
+    if out.json_mode or args.format == "json":
+        out.json(base_view.to_json(planned, __version__) if planned else view.to_json(plan, __version__))
+    elif args.format in {"markdown", "github"}:
+        _for_host(project, args, base, out)
     else:
         out.problems(plan.warnings)
-        out.result(view.text(plan, __version__))
+        out.result(base_view.text(planned, __version__) if planned else view.text(plan, __version__))
     return last.exit_code
+
+
+def _base(project: Any, args: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
+    """Return what to plan against: what was asked for, else on a pull request the branch that it goes to."""
+    if args.base or args.revision:
+        return str(args.base) if args.base else None
+    target = environ.get("GITHUB_BASE_REF") or environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+    if not target:
+        return None
+    from custody.app.base import target_of
+
+    return target_of(project, target)
+
+
+def _for_host(project: Any, args: argparse.Namespace, base: str | None, out: Output) -> None:
+    """Show the plan as the comment does, without what was measured; `github` annotates and writes the step summary."""
+    from custody.app.comment import make_comment
+    from custody.cli.actions import Actions
+    from custody.cli.views import annotations, markdown
+
+    comment = make_comment(project, base=base, revision=args.revision, targets=args.models, measure=False)
+    actions = Actions.of(os.environ)
+    text = markdown.text(comment, markdown.Links(actions.files_below(project.root), actions.run))
+    if args.format == "github":
+        out.annotate(annotations.lines(comment), anywhere=True)
+        if actions.summarise(text):
+            return
+    out.result(text.rstrip("\n"))
 
 
 def exit_code(plan: Plan, *, detailed: bool) -> int:

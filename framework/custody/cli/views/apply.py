@@ -53,7 +53,8 @@ def ending(item: AppliedModel) -> Ending:
 
 def text(applied: Applied) -> str:
     """Return the table, what failed and why, the totals, where to look and how to undo."""
-    parts = [_table(applied), _data(applied), _warnings(applied), _failures(applied), _totals(applied), _next(applied)]
+    parts = [_table(applied), _data(applied), _warnings(applied), _failures(applied), _totals(applied)]
+    parts += [sharing(applied), _next(applied)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -69,6 +70,10 @@ def to_json(applied: Applied, exit_code: int) -> dict[str, Any]:
         "seconds": applied.seconds,
         "data": list(applied.data),
         "models": [_model_json(item) for item in applied.models],
+        "pending": list(applied.pending),
+        "undecided": list(applied.undecided),
+        "unshared_reason": applied.unshared_reason,
+        "share_note": applied.share_note,
     }
 
 
@@ -184,6 +189,19 @@ def _totals(applied: Applied) -> str:
     work = f"{plural(len(steps), 'step')} ran, {reused} reused" if steps or reused else "no step ran"
     ledger = f" · ledger {applied.ledger_head[:7]}" if applied.ledger_head else ""
     return f"Plan {applied.plan.id[:7]}: {', '.join(parts)} in {duration(applied.seconds)} · {work}{ledger}"
+
+
+def sharing(applied: Applied) -> str:
+    """Return what is here only, what was not decided, why, and the one command; empty where all is shared."""
+    if not applied.unshared_reason:
+        note = one_line(applied.share_note)
+        return f"{Tone.WARN('warning')}: {note}; the records have landed" if note else ""
+    lines = [f"{Tone.WARN('Not yet shared')}: {one_line(applied.unshared_reason)}"]
+    lines += [f"  recorded here: {one_line(item)}" for item in applied.pending]
+    lines += [f"  not done: {one_line(item)}" for item in applied.undecided]
+    again = "custody apply" if applied.undecided else "custody sync"
+    lines.append(f"Nothing is lost while this clone is kept: run {again} again.")
+    return "\n".join(lines)
 
 
 def _next(applied: Applied) -> str:

@@ -14,10 +14,18 @@ def text(entries: Sequence[Entry]) -> str:
     if not entries:
         return "Nothing is recorded yet."
     rows = [
-        [Tone.WARN(entry.commit[:9]), when(entry.at), Tone.FAINT(who(entry)), one_line(entry.subject)]
+        [Tone.WARN(entry.commit[:9]), when(entry.at), Tone.FAINT(who(entry)), one_line(entry.subject) + _behind(entry)]
         for entry in entries
     ]
     return "\n".join(columns(rows))
+
+
+def _behind(entry: Entry) -> str:
+    """Return the request that a record came of, and whom it was made for where that is somebody else."""
+    behalf = (entry.trailer("Behalf") or "").partition(";")[0].partition(" <")[0]
+    told = [one_line(entry.trailer("Change") or ""), f"for {one_line(behalf)}" if behalf != who(entry) else ""]
+    words = " ".join(filter(None, told if behalf else told[:1]))
+    return Tone.FAINT(f"  {words}") if words else ""
 
 
 def when(at: str) -> str:

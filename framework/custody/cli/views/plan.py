@@ -41,10 +41,7 @@ def text(plan: Plan, version: str) -> str:
     """Return the plan as `custody plan` prints it; `version` is custody's own."""
     if not plan.has_changes and not _shown(plan) and not plan.crashed:
         return "\n".join([header(plan, version), *_dirty(plan), "", *_environment(plan), nothing_to_do(plan)])
-    lines = [header(plan, version), *_dirty(plan), *_crashed(plan), ""]
-    lines += [f"  + data      {name} will be recorded" for name in plan.new_versions]
-    widths = _widths(plan)
-    lines += [line for change in _shown(plan) for line in block(change, widths)]
+    lines = [header(plan, version), *_dirty(plan), *_crashed(plan), "", *body(plan)]
     lines += _environment(plan)
     unchanged = sum(change.category is Category.NOOP for change in plan.changes)
     if unchanged:
@@ -55,6 +52,13 @@ def text(plan: Plan, version: str) -> str:
     lines.append(f"Plan {Tone.STRONG(plan.id[:7])}: {summary(plan)}.")
     lines.append(f"Next: {Tone.STRONG(_next(plan))}")
     return "\n".join(lines)
+
+
+def body(plan: Plan) -> list[str]:
+    """Return the lines of the dataset versions to record and of every change."""
+    widths = _widths(plan)
+    data = [f"  + data      {name} will be recorded" for name in plan.new_versions]
+    return data + [line for change in _shown(plan) for line in block(change, widths)]
 
 
 def header(plan: Plan, version: str) -> str:
@@ -198,6 +202,7 @@ def _step_json(step: PlannedStep) -> dict[str, Any]:
         "key": step.key,
         "inputs": dict(step.inputs),
         "source": step.known.source if step.known else None,
+        "trial": step.trial if step.do is Do.REUSE else None,
     }
 
 
@@ -231,12 +236,18 @@ def _work(change: Change) -> Iterator[str]:
 
 def _steps(change: Change) -> str:
     by_do = {do: [step.step for step in change.steps if step.do is do] for do in Do}
-    if not by_do[Do.RUN] and not by_do[Do.MAYBE]:
+    tried = any(step.trial and step.do is Do.REUSE for step in change.steps)
+    if not by_do[Do.RUN] and not by_do[Do.MAYBE] and not tried:
         return "no step runs" if change.steps else ""
     if not by_do[Do.REUSE]:
         return f"run {', '.join(step.step for step in change.steps)}"
     words = ((Do.REUSE, "reuse"), (Do.RUN, "run"), (Do.MAYBE, "as needed"))
-    return " · ".join(f"{word} {', '.join(by_do[do])}" for do, word in words if by_do[do])
+    trials = dict.fromkeys(step.trial for step in change.steps if step.trial and step.do is Do.REUSE)
+    adopted = [step.step for step in change.steps if step.trial and step.do is Do.REUSE]
+    by_do[Do.REUSE] = [name for name in by_do[Do.REUSE] if name not in adopted]
+    parts = [f"{word} {', '.join(by_do[do])}" for do, word in words if by_do[do]]
+    named = ", ".join(f"trial {one_line(str(trial))[:8]}" for trial in trials)
+    return " · ".join([f"adopt {', '.join(adopted)} from {named}"] * bool(adopted) + parts)
 
 
 def _after(reason: Reason) -> str:

@@ -48,17 +48,25 @@ def problem_text(problem: Problem) -> str:
 
 def github(problems: Iterable[Problem]) -> list[str]:
     """Return one workflow command a problem, which GitHub shows beside the line of the pull request."""
-    lines = []
-    for problem in problems:
-        fields = [f"title={_property(problem.code)}"]
-        if problem.place:
-            place = problem.place
-            end = place.column + max(1, place.width) - 1
-            fields = [f"file={_property(place.path)}", f"line={place.line}", f"col={place.column}", *fields]
-            fields.insert(3, f"endColumn={end}")
-        message = "\n".join([problem.message, *problem.because, *(f"help: {remedy}" for remedy in problem.help)])
-        lines.append(f"::{problem.severity} {','.join(fields)}::{_data(message)}")
-    return lines
+    return [
+        workflow_command(
+            str(problem.severity),
+            problem.place,
+            problem.code,
+            "\n".join([problem.message, *problem.because, *(f"help: {remedy}" for remedy in problem.help)]),
+        )
+        for problem in problems
+    ]
+
+
+def workflow_command(kind: str, place: Place | None, title: str, message: str) -> str:
+    """Return `::error file=…::message`; `kind` is error, warning or notice."""
+    fields = [f"title={_property(title)}"]
+    if place:
+        end = place.column + max(1, place.width) - 1
+        fields = [f"file={_property(place.path)}", f"line={place.line}", f"col={place.column}", *fields]
+        fields.insert(3, f"endColumn={end}")
+    return f"::{kind} {','.join(fields)}::{_data(message)}"
 
 
 def _excerpt(problem: Problem, place: Place, gutter: str) -> list[str]:

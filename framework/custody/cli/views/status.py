@@ -50,7 +50,11 @@ def _row(item: ModelStatus) -> list[str]:
     word = sync(item)
     tone = Tone.GOOD if word == "in sync" else Tone.WARN
     gates = run.verdict.count if run and run.verdict and run.verdict.gates else "-"
-    stages = ", ".join(f"{one_line(stage)} {pointer.version}" for stage, pointer in item.stages.items())
+    held = {hold.stage for hold in item.holds}
+    stages = ", ".join(
+        f"{one_line(stage)} {pointer.version}{' (held)' if stage in held else ''}"
+        for stage, pointer in item.stages.items()
+    )
     since = min((pointer.at for pointer in item.stages.values()), default="")
     data = f"{run.data.get('dataset')}@{run.data.get('version')}" if run and run.data else "-"
     last = f"{when(item.last.at)} {fit(one_line(item.last.subject), 60)}" if item.last else "never run"
@@ -69,8 +73,11 @@ def _row(item: ModelStatus) -> list[str]:
 
 def _remarks(item: ModelStatus) -> Iterator[str]:
     name = one_line(item.model)
+    for hold, words in zip(item.holds, item.held, strict=True):
+        release = f"custody rollback {name} --release {hold.record[:8]}"
+        yield f"{Tone.WARN(name)}: {one_line(words)} ({one_line(release)})"
     if item.change and item.change.category is not Category.NOOP:
-        for reason in item.change.reasons[:3]:
+        for reason in [reason for reason in item.change.reasons if reason.code != "stage.held"][:3]:
             yield f"{Tone.STRONG(name)}: {item.change.category.word}: {reason_text(reason)}"
     for reason in item.change.annotations if item.change else ():
         yield f"{name}: ? environment: {reason_text(reason)}"
@@ -93,6 +100,11 @@ def _model_json(item: ModelStatus) -> dict[str, Any]:
             stage: {"version": pointer.version, "run": pointer.run, "since": pointer.at, "record": pointer.record}
             for stage, pointer in item.stages.items()
         },
+        "holds": [
+            {"record": hold.record, "stage": hold.stage, "from": hold.from_, "to": hold.to}
+            | {"reason": hold.reason, "by": hold.by, "at": hold.at}
+            for hold in item.holds
+        ],
         "versions": item.versions,
         "run": run.id if run else None,
         "status": str(run.status) if run else None,

@@ -1,0 +1,224 @@
+"""Rollback: which version a stage goes back to, the edit of the spec that says so, the hold that does it at once."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches, unified_diff
+
+from custody.app.branch import require_ledger
+from custody.app.project import Project
+from custody.app.who import source_of
+from custody.core.recording import hold_record, promotion_record
+from custody.core.stages import pinned_run, version_number
+from custody.domain.plan import StageMove
+from custody.domain.record import Entry, Hold, Kind, ModelState, Record
+from custody.errors import RefusedError, UsageError
+from custody.spec.edit import set_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The edit of one spec file: `diff` is empty where the file says so already."""
+
+    path: str
+    before: str
+    after: str
+
+    @property
+    def diff(self) -> str:
+        """A unified diff, as `git diff` shows it."""
+        sides = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
+        lines = unified_diff(*sides, f"a/{self.path}", f"b/{self.path}")
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """Where a stage goes: `before` is the version it points to (None: to nothing), `version` the one it goes back to.
+
+    `held` is the hold that is on the ledger now, `moved` whether it moved the stage, `commit` its commit.
+    Where the ledger is shared and `shared` is False, `unshared` says why the hold is in this clone alone.
+    """
+
+    model: str
+    stage: str
+    before: str | None
+    version: str
+    run: str
+    edit: Edit
+    held: Hold | None = None
+    commit: str | None = None
+    moved: bool = False
+    shared: bool = True
+    unshared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A hold that is over: the holds that ended with it, what the stage points to, and the commit of the decision."""
+
+    model: str
+    stage: str
+    holds: tuple[Hold, ...]
+    version: str | None
+    commit: str
+
+
+def edit_spec(project: Project, model: str, to: str | None, stage: str, *, write: bool = True) -> Rollback:
+    """Point the stage in `model.yaml` of the working tree to `to`, by default to what it goes back to.
+
+    Raises UsageError where there is no such model or version or nothing to go back to.
+    """
+    require_ledger(project)
+    state = _state(project, model)
+    version, run = _target(project, state, stage, to)
+    edit = _edit(project, model, stage, version)
+    if write and edit.diff:
+        (project.root / edit.path).write_bytes(edit.after.encode())
+    return Rollback(model, stage, _present(state, stage), version, run, edit)
+
+
+def hold(project: Project, model: str, to: str | None, stage: str, reason: str) -> Rollback:
+    """Hold the stage on the ledger and share the hold; the specs stay as they are. Works offline.
+
+    Raises UsageError as `edit_spec` does, RefusedError where a hold with the same target is open already.
+    """
+    if not "".join(char for char in reason if char.isprintable()).strip():
+        raise UsageError("a hold needs a reason that others understand", code="E645", help=('--reason "wrong labels"',))
+    require_ledger(project)
+    project.ledger.fetch()
+    state = _state(project, model)
+    version, run = _target(project, state, stage, to, now=True)
+    before = _present(state, stage)
+    plan = edit_spec(project, model, version, stage, write=False)
+    pointer = state.stages.get(stage)
+    made = Hold(secrets.token_hex(8), stage, pointer.run if pointer else None, run, reason, _actor(project), "")
+    made = replace(made, at=project.now())
+    source = source_of(project, project.worktree.commit("HEAD"))
+    off = project.ledger.commit_of(made.from_) if made.from_ else None
+    commit = project.ledger.append(hold_record(made.record, made, state, source, off))
+    shared = project.ledger.share()
+    after = project.ledger.model(model).stages.get(stage)
+    moved = after is not None and after.record == made.record
+    return replace(
+        plan,
+        before=before,
+        held=made,
+        commit=commit,
+        moved=moved,
+        shared=shared.landed,
+        unshared="" if shared.landed else shared.reason,
+    )
+
+
+def release(project: Project, model: str, which: str, stage: str) -> Released:
+    """End the hold whose id begins with `which`; the stage stays where it is until the next apply.
+
+    Raises UsageError where there is no such hold, RefusedError where another hold on the stage stays open.
+    """
+    require_ledger(project)
+    project.ledger.fetch()
+    state = _state(project, model)
+    found = [item for item in state.holds_on(stage) if item.record.startswith(which)]
+    if len(found) != 1:
+        raise _no_hold(state, stage, which)
+    last = state.holds_on(stage)[-1]
+    if found[0] != last:
+        raise RefusedError(
+            f"hold {found[0].record[:8]} is not the newest on {stage}: {last.record[:8]} is, {last.reason}",
+            code="E646",
+            help=(f"custody rollback {model} --release {last.record[:8]}   ends both",),
+        )
+    pointer = state.stages.get(stage)
+    present = pointer.run if pointer else None
+    names = tuple(item.record for item in state.holds_on(stage))
+    move = StageMove(stage, present, present, cleared=pointer is None, releases=names)
+    record_id, at = secrets.token_hex(8), project.now()
+    source = source_of(project, project.worktree.commit("HEAD"))
+
+    def make(now: ModelState) -> Record | None:
+        return promotion_record(record_id, move, now, source, at, None)
+
+    commit = project.ledger.decide(model, make)
+    if commit is None:
+        raise RefusedError(f"{stage} of {model} was held again meanwhile", code="E646", help=("custody status",))
+    return Released(model, stage, state.holds_on(stage), pointer.version if pointer else None, commit)
+
+
+def _actor(project: Project) -> str:
+    return project.job.actor or project.ledger.actor
+
+
+def _state(project: Project, model: str) -> ModelState:
+    models = project.ledger.state().models
+    if model in models:
+        return models[model]
+    near = get_close_matches(model, models, 1)
+    hint = (f"custody rollback {near[0]}",) if near else ("custody status",)
+    raise UsageError(f"nothing is recorded of {model!r}", code="E601", help=hint)
+
+
+def _target(project: Project, state: ModelState, stage: str, to: str | None, *, now: bool = False) -> tuple[str, str]:
+    """Return (version, run) that the stage goes to.
+
+    1. The one that is asked for.
+    2. What an open hold moved it to, to make that lasting.
+    3. The newest older version that the stage has pointed to, else the newest older one at all.
+    """
+    if to is not None:
+        run = pinned_run(to, state)
+        version = state.version_of(run) if run else None
+        if run is None or version is None:
+            raise UsageError(f"{state.name} has no version {to!r}", code="E603", help=(_known(state),))
+        return version, run
+    pointer = state.stages.get(stage)
+    if pointer is None:
+        message = f"{stage} of {state.name} points to nothing: say which version it shall go to"
+        raise UsageError(message, code="E603", help=(_known(state), f"custody rollback {state.name} --to VERSION"))
+    holds = [item for item in state.holds_on(stage) if item.to == pointer.run]
+    if holds and not now:
+        return pointer.version, pointer.run
+    older = [name for name in state.versions if version_number(name) < version_number(pointer.version)]
+    if not older:
+        message = f"{state.name} has no version before {pointer.version}, which {stage} points to"
+        raise UsageError(message, code="E603", help=(_known(state),))
+    served = set(_served(project.ledger.entries(state.name), stage))
+    version = max([name for name in older if state.versions[name].run in served] or older, key=version_number)
+    return version, state.versions[version].run
+
+
+def _served(entries: Iterator[Entry], stage: str) -> Iterator[str]:
+    """Yield the runs that the stage has pointed to."""
+    for entry in entries:
+        if entry.kind == Kind.PROMOTION and entry.trailer("Stage") == stage and (run := entry.trailer("Run")):
+            yield run
+
+
+def _edit(project: Project, model: str, stage: str, version: str) -> Edit:
+    path = f"{project.config.models}/{model}/model.yaml"
+    data = project.worktree.reader(None)(path)
+    if data is None:
+        message = f"{model} is recorded and not declared: there is no {path}"
+        raise UsageError(message, code="E601", help=(f"git log -1 --stat -- {path}",))
+    try:
+        return Edit(path, data.decode(), set_stage(data, path, stage, version).decode())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8", code="E110", help=(f"custody check {model}",)) from error
+
+
+def _present(state: ModelState, stage: str) -> str | None:
+    pointer = state.stages.get(stage)
+    return pointer.version if pointer else None
+
+
+def _known(state: ModelState) -> str:
+    return f"there are: {', '.join(state.versions) or 'no versions'} (custody log {state.name})"
+
+
+def _no_hold(state: ModelState, stage: str, which: str) -> UsageError:
+    holds = state.holds_on(stage)
+    listed = tuple(f"custody rollback {state.name} --release {item.record[:8]}   {item.reason}" for item in holds)
+    message = f"{stage} of {state.name} has no hold {which!r}" if holds else f"{stage} of {state.name} is not held"
+    return UsageError(message, code="E646", help=listed or ("custody status",))

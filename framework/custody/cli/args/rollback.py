@@ -1,0 +1,137 @@
+"""`custody rollback`: point a stage back to an earlier version, by an edit of the spec or at once by a hold."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from typing import Any
+
+from custody.app.rollback import Released, Rollback
+from custody.cli.output import Output
+from custody.errors import UsageError
+
+HELP = "point a stage back to an earlier version: edits the spec; --now holds it at once"
+EXAMPLES = """\
+examples:
+  custody rollback churn                                  edit models/churn/model.yaml; commit, then apply
+  custody rollback churn --to v16 --stage canary
+  custody rollback churn --now --reason "wrong labels"    record a hold at once: production goes back,
+                                                          and nothing is promoted until the hold ends
+  custody rollback churn --release 1a2b3c4d               end a hold; the next apply does what the specs say
+
+A hold ends when it is released, or when apply finds the stage pinned in the spec to the version that it is held at.
+
+exit codes: 0 done, 4 refused, 7 the hold is recorded here and not shared yet, 64 no such model, version or hold"""
+
+NOT_SHARED = 7
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--to", metavar="VERSION", help="a version or run (default: the version before)")
+    parser.add_argument("--stage", default="production", metavar="STAGE", help="default: production")
+    parser.add_argument("--now", action="store_true", help="hold the stage on the ledger first; needs --reason")
+    parser.add_argument("--reason", metavar="TEXT", help="why, for everybody who reads the ledger")
+    parser.add_argument("--release", metavar="HOLD", help="end this hold: its id, or the beginning of it")
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    from custody.app import rollback
+    from custody.app.project import open_project
+    from custody.core.who import job_of
+
+    _consistent(args)
+    project = open_project(out.directory, job_of(os.environ))
+    if args.release:
+        return _released(rollback.release(project, args.model, args.release.lower(), args.stage), out)
+    if args.now:
+        return _held(rollback.hold(project, args.model, args.to, args.stage, args.reason), out)
+    return _edited(rollback.edit_spec(project, args.model, args.to, args.stage), out)
+
+
+def _consistent(args: argparse.Namespace) -> None:
+    if args.release and (args.now or args.to or args.reason):
+        raise UsageError("--release stands alone", code="E640", help=("custody rollback --help",))
+    if args.now and not args.reason:
+        command = f'custody rollback {shlex.quote(args.model)} --now --reason "…"'
+        raise UsageError("--now needs a reason, for everybody who reads the ledger", code="E640", help=(command,))
+    if args.reason and not args.now:
+        raise UsageError("--reason belongs to --now; without it the commit says why", code="E640", help=("git commit",))
+
+
+def _edited(done: Rollback, out: Output) -> int:
+    if out.json_mode:
+        out.json(_json(done))
+        return 0
+    path = shlex.quote(done.edit.path)
+    if not done.edit.diff:
+        out.result(f"{done.edit.path} points {done.stage} to {done.version} already")
+    else:
+        out.result(done.edit.diff.rstrip("\n"))
+    out.say(f'next: git commit -m "Roll {done.model} back to {done.version}" {path}')
+    out.say(f"      custody plan {done.model}, then custody apply (on the branch that apply serves)")
+    out.say(f"undo: git checkout -- {path}")
+    return 0
+
+
+def _held(done: Rollback, out: Output) -> int:
+    code = 0 if done.shared else NOT_SHARED
+    if out.json_mode:
+        out.json(_json(done))
+        return code
+    held = str(done.held.record if done.held else "")[:8]
+    where = f"{done.stage} of {done.model}"
+    if done.moved:
+        out.result(f"Held {held}: {where} is {done.version} now (was {done.before or 'nothing'}).")
+    else:
+        out.result(f"Held {held}: nothing is promoted to {where}; it points to another run than when this was asked.")
+    if not done.shared:
+        out.complain(f"Not shared yet: {done.unshared}. The hold is safe here and lands with the next share.")
+        out.complain("   = help: custody sync")
+    if done.edit.diff:
+        out.result("\nThis edit makes it last:\n\n" + done.edit.diff.rstrip("\n"))
+        out.say(f"next: custody rollback {done.model} --to {done.version}{_stage(done.stage)}   makes the edit")
+    out.say(f"undo: custody rollback {done.model} --release {held}{_stage(done.stage)}")
+    return code
+
+
+def _released(done: Released, out: Output) -> int:
+    if out.json_mode:
+        holds = [_hold_json(item) for item in done.holds]
+        value = {"model": done.model, "stage": done.stage, "released": holds, "version": done.version}
+        out.json(value | {"commit": done.commit})
+        return 0
+    named = ", ".join(item.record[:8] for item in done.holds)
+    out.result(
+        f"Released {named}: {done.stage} of {done.model} stays {done.version or 'nothing'} until the next apply."
+    )
+    out.say(f"next: custody plan {done.model}   shows what the specs say")
+    out.say(f'undo: custody rollback {done.model} --now --reason "…"{_stage(done.stage)}')
+    return 0
+
+
+def _json(done: Rollback) -> dict[str, Any]:
+    return {
+        "model": done.model,
+        "stage": done.stage,
+        "before": done.before,
+        "version": done.version,
+        "run": done.run,
+        "path": done.edit.path,
+        "diff": done.edit.diff,
+        "hold": _hold_json(done.held) if done.held else None,
+        "commit": done.commit,
+        "moved": done.moved,
+        "shared": done.shared,
+        "unshared": done.unshared or None,
+    }
+
+
+def _hold_json(item: Any) -> dict[str, Any]:
+    names = {"record": "record", "stage": "stage", "from": "from_", "to": "to", "reason": "reason", "by": "by"}
+    return {name: getattr(item, field) for name, field in names.items()} | {"at": item.at}
+
+
+def _stage(stage: str) -> str:
+    return "" if stage == "production" else f" --stage {stage}"

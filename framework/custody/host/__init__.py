@@ -1,0 +1,1 @@
+"""Git hosts: what custody says beside a pull request."""
