@@ -173,8 +173,8 @@ def call_by_hand(flow: Any, server: Any, folder: Path, kind: str) -> dict[str, s
 
 def program(way: str, root: Path, models: int, jobs: int) -> None:
     """Be a program that runs the models once."""
+    from custody.app.steps import PRELOAD
     from custody.engine.prefect import PrefectEngine, _environment, _settings
-    from custody.engine.process import PRELOAD
     from custody.engine.server import PrefectServer
 
     if way == "compiled":
@@ -213,8 +213,8 @@ class Bench:
     """One session with both ways to run the models."""
 
     def __init__(self, root: Path, models: int, jobs: int) -> None:
+        from custody.app.steps import PRELOAD
         from custody.engine.prefect import PrefectEngine
-        from custody.engine.process import PRELOAD
 
         self.engine = PrefectEngine(jobs, root / "state", preload=(*PRELOAD, *PRELOADED))
         self.root, self.count, self.models, self.jobs = root, 0, models, jobs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from custody.domain.graph import Event, Graph, Outcome
 from custody.domain.ports import Steps
-from custody.engine.process import PRELOAD, StepServer
+from custody.engine.process import StepServer
 from custody.engine.schedule import RETRY_DELAY, Pool, Wave
 from custody.engine.zygote import LINUX
 
@@ -26,7 +26,7 @@ class InlineEngine:
         jobs: int,
         state_dir: Path,
         *,
-        preload: tuple[str, ...] = PRELOAD,
+        preload: tuple[str, ...] = (),
         fork: bool = LINUX,
         retry_delay: float = RETRY_DELAY,
     ) -> None:

@@ -20,7 +20,7 @@ from types import ModuleType
 from custody.domain.graph import Event, Graph, Outcome
 from custody.domain.ports import Steps
 from custody.engine.inline import run_inline
-from custody.engine.process import POLL, PRELOAD, StepServer
+from custody.engine.process import POLL, StepServer
 from custody.engine.schedule import RETRY_DELAY, Pool, Wave
 from custody.engine.server import PrefectServer
 from custody.engine.zygote import LINUX, one_line
@@ -37,21 +37,19 @@ class PrefectEngine:
 
     name = "prefect"
 
-    def __init__(  # noqa: PLR0913 - all but two have defaults, keyword-only
+    def __init__(
         self,
         jobs: int,
         state_dir: Path,
         *,
-        preload: tuple[str, ...] = PRELOAD,
+        preload: tuple[str, ...] = (),
         fork: bool = LINUX,
         retry_delay: float = RETRY_DELAY,
-        title: str = "apply",
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._jobs = max(1, jobs)
         self._home = state_dir.resolve() / "prefect"
         self._retry_delay = retry_delay
-        self._title = title
         self._say = say
         self._steps = StepServer(state_dir / "steps.log", preload=preload, fork=fork)
         self._server: PrefectServer | None = None
@@ -104,7 +102,7 @@ class PrefectEngine:
         try:
             flow = self._imported.result()
             run = flow.Run(wave, self._jobs, pool, self._retry_delay, server.alive, self._count)
-            flow.execute(run, self._title, server.url, server.auth)
+            flow.execute(run, "apply", server.url, server.auth)
         except Exception as error:  # noqa: BLE001 - whatever Prefect raises, the steps are to be run
             wave.note(f"Prefect failed ({one_line(error)}): going on without it")
         wave.run(self._jobs, pool.launch)

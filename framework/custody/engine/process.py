@@ -23,23 +23,6 @@ from typing import Any, Self
 from custody.domain.ports import Ending, ProcessEnd, Task
 from custody.engine.zygote import ERROR_LENGTH, LINUX, pack, unpack
 
-PRELOAD = (
-    "numpy",
-    "pyarrow",
-    "pyarrow.parquet",
-    "pyarrow.compute",
-    "sklearn.pipeline",
-    "sklearn.compose",
-    "sklearn.preprocessing",
-    "sklearn.impute",
-    "sklearn.model_selection",
-    "sklearn.metrics",
-    "sklearn.ensemble",
-    "sklearn.linear_model",
-    "skops.io",
-)
-"""What is imported once, before the first step is forked."""
-
 SINGLE_THREADED = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -63,7 +46,7 @@ class StepServer:
     systems where forking after the numeric libraries were loaded is unsafe. Both speak the same protocol.
     """
 
-    def __init__(self, log: Path, *, preload: tuple[str, ...] = PRELOAD, fork: bool = LINUX) -> None:
+    def __init__(self, log: Path, *, preload: tuple[str, ...] = (), fork: bool = LINUX) -> None:
         self._log = log
         self._preload = preload
         self._fork = fork

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from custody.app.steps import PRELOAD
 from custody.domain.ports import Ending, ProcessEnd, Task
 from custody.engine.process import StepServer
 from custody.engine.zygote import LINUX
@@ -220,7 +221,7 @@ def test_modules_are_loaded_beforehand_and_one_that_cannot_be_is_no_error(server
 
 def test_the_numeric_libraries_leave_one_thread_in_the_process_that_forks(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    with StepServer(tmp_path / "steps.log", fork=True) as server:
+    with StepServer(tmp_path / "steps.log", preload=PRELOAD, fork=True) as server:
         end = server.run(Task("step_functions:modules", {"names": ["sklearn", "pyarrow"]}, tmp_path / "l", "k", {}))
         assert end.result == {"loaded": ["sklearn", "pyarrow"]}
         assert len(list(Path(f"/proc/{server._shared._process.pid}/task").iterdir())) == 1
