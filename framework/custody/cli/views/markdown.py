@@ -252,7 +252,7 @@ def _difference(found: Difference) -> dict[str, Any]:
 
 def _limit(gate: Gate) -> str:
     result = gate.result
-    sign = {"max": "≤", "max_drop": "drop ≤"}.get(result.gate.rpartition(".")[2], "≥")
+    sign = {"max": "≤", "max_drop": "drop ≤", "n": "n ≥"}.get(result.gate.rpartition(".")[2], "≥")
     mark = "✔ pass" if result.passed else "✘ FAIL"
     return f"{sign} {result.limit:g} {mark}" + (", narrowly" if gate.narrow else "")
 
