@@ -23,7 +23,7 @@ check: $(READY)
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q -n 2 tests/unit
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not heavy" tests/unit
 
 benchmarks: $(READY)
 	@$(BIN)/python benchmarks/cost.py

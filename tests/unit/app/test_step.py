@@ -323,6 +323,7 @@ print([output.ref.digest for output in outputs])
 """
 
 
+@pytest.mark.heavy
 def test_the_digests_are_the_same_in_another_process_and_folder(tmp_path: Path) -> None:
     seen = set()
     for number in ("1", "2"):

@@ -219,6 +219,7 @@ def test_any_text_stays_text(words: str) -> None:
     harmless(markdown.text(_every(words), Links(FILES)))
 
 
+@pytest.mark.heavy
 @settings(max_examples=15, deadline=None)
 @given(st.text(min_size=1), st.integers(0, 80), st.sampled_from(list(Category)))
 def test_any_size_stays_below_the_limit(words: str, models: int, category: Category) -> None:

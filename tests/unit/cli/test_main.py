@@ -237,6 +237,7 @@ def custody(history: History, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.heavy
 def test_a_session_on_a_real_repository(tmp_path: Path) -> None:
     history = History(tmp_path)
     planned = custody(history, "plan", "--detailed-exitcode")

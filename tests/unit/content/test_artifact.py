@@ -122,6 +122,7 @@ def digests() -> dict[str, str]:
     return {name: sha256(dump(fitted(name)[0], META)) for name in MAKERS}
 
 
+@pytest.mark.heavy
 def test_the_bytes_are_the_same_in_two_processes() -> None:
     """One process of another hash seed, which has imported other things before."""
     code = "import scipy.special, xml.dom, tests.unit.content.test_artifact as t, json; print(json.dumps(t.digests()))"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.git.repositories import git
 from tests.unit.ledger.clones import BRANCH, check_shared, clone, make_server, race
 
 
+@pytest.mark.heavy
 def test_three_clones_at_once(tmp_path: Path) -> None:
     server = make_server(tmp_path / "server.git")
     paths = [tmp_path / name for name in "abc"]
