@@ -46,8 +46,10 @@ class Trials:
 
     def _look(self, key: str) -> tuple[str, StepRecord] | None:
         for entry, run, step in self.project.trials.steps(key):
-            if self._counts(entry) and _sound(self.project, key, step):
-                return run.id, step
+            if self._counts(entry):
+                self.project.store.bring_run(run)
+                if _sound(self.project, key, step):
+                    return run.id, step
         return None
 
     def over(self, lookup: Lookup) -> Lookup:

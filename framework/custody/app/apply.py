@@ -98,7 +98,7 @@ def _fetched(project: Project) -> bool:
 def _sharing(shared: Shared, recorder: Recorder) -> dict[str, Any]:
     """Return what an apply says of sharing."""
     if shared.landed:
-        return {"unshared_reason": "", "share_note": shared.reason}
+        return {"unshared_reason": "", "share_note": shared.reason, "left_out": shared.left_out}
     pending = tuple(f"{entry.subject} ({entry.commit[:7]})" for entry in shared.pending)
     return {"pending": pending, "undecided": recorder.decisions.waiting, "unshared_reason": shared.reason}
 
@@ -174,10 +174,11 @@ def engine_for(project: Project, name: str, jobs: int, say: Callable[[str], None
 def _record_data(project: Project, prepared: Prepared, recorder: Recorder) -> Iterator[str]:
     for label in prepared.plan.new_versions:
         name, _, version = label.partition("@")
-        manifest = prepared.spec.datasets[name].versions[version]
+        dataset = prepared.spec.datasets[name]
+        manifest = dataset.versions[version]
         path = f"{project.config.datasets}/{name}/versions/{version}.yaml"
         source = source_behind(project, recorder.source, (path,))
-        record = data_record(secrets.token_hex(8), manifest, source, project.now())
+        record = data_record(secrets.token_hex(8), manifest, source, project.now(), dataset.classification)
         project.ledger.append(record)
         yield label
 

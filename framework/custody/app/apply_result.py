@@ -34,7 +34,7 @@ class Applied:
 
     `seconds` is wall time; `cancelled` is whether it was interrupted. Where `unshared_reason` is not empty, the records
     `pending` are safe here and not on the remote, and the decisions `undecided` were not made. `share_note` is what the
-    remote did not take although all records landed.
+    remote did not take although all records landed. `left_out` is what is not in `mlops/store`, and why, a line each.
     """
 
     plan: Plan
@@ -47,3 +47,4 @@ class Applied:
     undecided: tuple[str, ...] = ()
     unshared_reason: str = ""
     share_note: str = ""
+    left_out: tuple[str, ...] = ()

@@ -312,6 +312,7 @@ class Recorder:
                 "version": manifest.version,
                 "logical": manifest.logical,
                 "rows": manifest.rows,
+                "classification": self._prepared.spec.datasets[manifest.dataset].classification,
             }
         return {
             "model": name,

@@ -59,7 +59,7 @@ def prepare_spec(
     state = project.ledger.state()
     read = worktree.reader(revision)
     code = closures(spec, read)
-    lookup = Lookup(project.ledger.step, project.ledger.runs_with_key, project.store.has)
+    lookup = Lookup(project.store.watch(project.ledger.step), project.ledger.runs_with_key, project.store.has)
     lock = worktree.blob(revision, spec.config.lock) if spec.config.lock else None
     steps = trials.over(lookup) if trials else lookup
     planned = _targeted(

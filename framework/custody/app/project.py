@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from custody import __version__
 from custody.core.who import Job
-from custody.domain.ports import Ledger, Store
+from custody.domain.ports import Ledger
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import Config, Spec
 from custody.errors import InvalidSpecError, UsageError
 from custody.git.worktree import GitWorktree, open_worktree
+
+if TYPE_CHECKING:
+    from custody.app.content import SharedStore
 
 CONFIG = ".mlops/config.yaml"
 
@@ -35,28 +39,28 @@ class Project:
         return self.root / ".mlops" / "state"
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> SharedStore:
+        """The content store of this clone, with `mlops/store` behind it where the ledger is shared."""
+        from custody.app.content import SharedStore
         from custody.content.store import FileStore
 
-        return FileStore(self.root / ".mlops" / "store")
+        return SharedStore(FileStore(self.root / ".mlops" / "store"), self.root, self.config.remote)
 
     @cached_property
     def ledger(self) -> Ledger:
-        from custody.app.readme import render_readme
-        from custody.ledger.ledger import GitLedger
-
-        return GitLedger(
-            self.worktree, self.config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock
-        )
+        return self._ledger(self.config)
 
     @cached_property
     def trials(self) -> Ledger:
         """The records of `custody try`, on a branch of their own: nothing there is ever decided."""
+        return self._ledger(self.config.for_trials())
+
+    def _ledger(self, config: Config) -> Ledger:
         from custody.app.readme import render_readme
         from custody.ledger.ledger import GitLedger
 
-        config = self.config.for_trials()
-        return GitLedger(self.worktree, config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock)
+        ledger = GitLedger(self.worktree, config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock)
+        return ledger.with_content(self.store.files)
 
     def now(self) -> str:
         """The time as records hold it: ISO 8601, UTC, whole seconds."""

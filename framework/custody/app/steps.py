@@ -70,6 +70,7 @@ class RunSteps:
         if found and found[1].output and self._here(found[1].output):
             return reused(found[1], found[0])
         run = self.runs[node.model]
+        self._bring(node, upstream)
         run.intent.started(node.step)
         payload = {
             "step": node.step,
@@ -106,6 +107,11 @@ class RunSteps:
 
     def _here(self, output: StepOutput) -> bool:
         return all(self.store.has(ref.object) for ref in (output.ref, *output.extra.values()))
+
+    def _bring(self, node: Node, upstream: Mapping[str, Ref]) -> None:
+        """Have what the step reads in the folder that its process reads; what is missing, the process says."""
+        for digest in (*(ref.object for ref in upstream.values()), str(node.settings.get("file", ""))):
+            self.store.has(digest)
 
     def _log(self, path: Path) -> str | None:
         try:

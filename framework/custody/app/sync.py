@@ -20,6 +20,7 @@ class Synced:
     others: int
     head: str | None
     reason: str = ""
+    left_out: tuple[str, ...] = ()
     help: tuple[str, ...] = ()
 
     @property
@@ -49,7 +50,7 @@ def sync(project: Project, timeout: float) -> Synced:
     pending = ledger.pending()
     if fetched.offline:
         reason = f"{remote} was not reached: {fetched.offline}"
-        return Synced(remote, pending, (), 0, ledger.head(), reason, ("custody sync",))
+        return Synced(remote, pending, (), 0, ledger.head(), reason, help=("custody sync",))
     shared = ledger.share((), timeout)
     return _synced(remote, pending, shared, fetched.others, ledger.head())
 
@@ -57,4 +58,4 @@ def sync(project: Project, timeout: float) -> Synced:
 def _synced(remote: str, pending: tuple[Entry, ...], shared: Shared, others: int, head: str | None) -> Synced:
     left = {entry.id for entry in shared.pending} if not shared.landed else set()
     landed = tuple(entry for entry in pending if entry.id not in left)
-    return Synced(remote, pending, landed, others + shared.others, head, shared.reason, shared.help)
+    return Synced(remote, pending, landed, others + shared.others, head, shared.reason, shared.left_out, shared.help)

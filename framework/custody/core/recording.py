@@ -103,7 +103,9 @@ def metadata_record(
     return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec), notes=notes)
 
 
-def data_record(record_id: str, manifest: Manifest, source: Source, at: str) -> Record:
+def data_record(
+    record_id: str, manifest: Manifest, source: Source, at: str, classification: str | None = None
+) -> Record:
     """Return the record of a dataset version, with its whole manifest but for the profile."""
     name = f"{manifest.dataset}@{manifest.version}"
     value = {
@@ -112,6 +114,7 @@ def data_record(record_id: str, manifest: Manifest, source: Source, at: str) -> 
         "version": manifest.version,
         "rows": manifest.rows,
         "logical": manifest.logical,
+        **({"classification": classification} if classification else {}),
         "files": [{"path": item.path, "size": item.size, "sha256": item.sha256} for item in manifest.files],
         "columns": {column: facts.get("digest") for column, facts in manifest.columns.items()},
         "source": dict(manifest.source),

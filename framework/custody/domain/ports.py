@@ -56,6 +56,7 @@ class Shared:
 
     `commits` are the decisions that landed, by the id of their record. `reason` says why not all landed, or what the
     remote did not take although the records landed. `others` counts the records of others that came in meanwhile.
+    `left_out` says, a line each, what of the content stays here and why, since the ledger was opened.
     """
 
     landed: bool
@@ -64,6 +65,7 @@ class Shared:
     reason: str = ""
     help: tuple[str, ...] = ()
     others: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

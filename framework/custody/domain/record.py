@@ -140,7 +140,7 @@ class Run:
     """One run of a model: `models/<model>/run.json` on the ledger.
 
     `code` is the source commit, `closure` maps each source file read to its blob id (None: looked up and absent),
-    `environment` is what the training process reported, `data` is `{dataset, version, logical}`,
+    `environment` is what the training process reported, `data` is `{dataset, version, logical, rows, classification}`,
     `params` the parameters of the estimator, `metadata` owner, purpose and the like as last recorded.
     """
 

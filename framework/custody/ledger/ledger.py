@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from custody.domain.graph import StepRecord
-from custody.domain.ports import Decision, Fetched, Shared
+from custody.domain.ports import Decision, Fetched, Shared, Store
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
 from custody.domain.spec import Config
 from custody.errors import CustodyError, LedgerError, PartialError
@@ -21,6 +22,7 @@ from custody.git.identity import Identity, find_identity
 from custody.git.objects import Repository, open_repository
 from custody.git.transport import deepen, fetch_objects, promises
 from custody.git.worktree import GitWorktree
+from custody.ledger.contents import Contents
 from custody.ledger.index import PREFIX, Index
 from custody.ledger.reader import Reader
 from custody.ledger.standing import Standing
@@ -55,9 +57,16 @@ class GitLedger:
         self._reader = Reader(self.repository, self._lock)
         hand = Hand(self.identity, tool, clock, readme)
         self._writer = Writer(self._standing, config, self._index, self._reader, hand)
-        self._sharing = Sharing(self._standing, self._index, self._reader, self._writer, self._lock)
+        self._contents = Contents(self.repository, config.remote)
+        parts = self._standing, self._index, self._reader, self._writer, self._contents
+        self._sharing = Sharing(*parts, self._lock)
         self._asked = False
         self._keep_promises()
+
+    def with_content(self, store: Store) -> Self:
+        """Share from now on what records name in `store` too, as far as it may travel in Git."""
+        self._contents.store = store
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +148,7 @@ class GitLedger:
         belongs to another project, or cannot be read.
         """
         if self.remote is not None:
-            return self._sharing.share(decisions, deadline)
+            return replace(self._sharing.share(decisions, deadline), left_out=self._contents.said)
         commits: dict[str, str] = {}
         with self._lock:
             for decision in decisions:

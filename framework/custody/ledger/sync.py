@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from custody.core.landing import Line
 from custody.domain.ports import Decision, Fetched, Shared
 from custody.domain.record import Entry
 from custody.errors import CustodyError, LedgerError
+from custody.git.contents import STORE_REF
 from custody.git.notes import NOTES_REF, join_notes, upto_of
 from custody.git.objects import FOLDER, Repository
 from custody.git.refs import clear_stale_lock, is_ancestor, move_ref, read_ref
@@ -30,6 +31,8 @@ from custody.git.transport import (
     push,
     remote_path,
 )
+from custody.ledger.attempt import Candidate, Share
+from custody.ledger.contents import Contents
 from custody.ledger.index import Index
 from custody.ledger.locks import file_lock
 from custody.ledger.reader import Reader
@@ -43,45 +46,27 @@ _PAUSE = 3.0
 SYNC = "custody sync"
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """What is offered to the remote: the ledger's head, the notes, and the decisions by the id of their record."""
-
-    head: str
-    notes: str | None
-    decided: dict[str, str]
-
-
-@dataclass(slots=True)
-class _Share:
-    """One share under way: what earlier tries offered, and how they ended."""
-
-    decisions: Sequence[Decision]
-    deadline: float
-    began: float = field(default_factory=time.monotonic)
-    offered: list[_Candidate] = field(default_factory=list)
-    landed: dict[str, str] = field(default_factory=dict)
-    tries: int = 0
-    locked: int = 0
-    others: int = 0
-    warning: str = ""
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() - self.began > self.deadline
-
-
 class Sharing:
     """Fetches and shares one ledger. Holds the ledger's lock for its own work, not while Git talks to the remote."""
 
-    def __init__(self, standing: Standing, index: Index, reader: Reader, writer: Writer, lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        standing: Standing,
+        index: Index,
+        reader: Reader,
+        writer: Writer,
+        contents: Contents,
+        lock: threading.RLock,
+    ) -> None:
         self._standing = standing
         self._repository: Repository = standing.repository
         self._index = index
         self._reader = reader
         self._writer = writer
+        self._contents = contents
         self._lock = lock
         self._notes_refused = False
+        self._warning = ""
         self._noted = not standing.trials
 
     @property
@@ -97,7 +82,7 @@ class Sharing:
         """Land own facts and the decisions. Raises LedgerError where that can never succeed as things are."""
         with file_lock(self._repository.common_dir, "share.lock"), refusals():
             self._clear_locks()
-            share = _Share(decisions, deadline)
+            share = Share(decisions, deadline, warning=self._warning)
             while True:
                 began = time.monotonic()
                 # facts alone may be offered on what is known; most often nobody else has landed anything meanwhile
@@ -120,7 +105,7 @@ class Sharing:
             found = (self._reader.entry(commit) for commit in self._standing.line().pending)
             return tuple(entry for entry in found if entry)
 
-    def _try(self, share: _Share) -> Shared | None:
+    def _try(self, share: Share) -> Shared | None:
         """Offer one candidate; None where somebody was faster and another one is to be made."""
         with self._lock:
             if self._landed_after_all(share):
@@ -131,9 +116,9 @@ class Sharing:
                 self._settle(landed, None)
                 return Shared(True, share.landed, reason=share.warning, others=share.others)
             share.offered.append(candidate)
-        return self._answered(share, candidate, self._push(candidate, landed))
+        return self._answered(share, candidate, self._push(candidate))
 
-    def _answered(self, share: _Share, candidate: _Candidate, pushed: Pushed) -> Shared | None:
+    def _answered(self, share: Share, candidate: Candidate, pushed: Pushed) -> Shared | None:
         fate = fate_of(pushed, self._standing.local)
         if fate is Fate.NO_ATOMIC:
             pushed = self._push_one_by_one(candidate)
@@ -143,6 +128,8 @@ class Sharing:
                 reason = share.warning if fate is Fate.LANDED else self._refused_text(pushed)
                 notes = candidate.notes if pushed.accepted(NOTES_REF) else None
                 with self._lock:
+                    if candidate.store and pushed.accepted(STORE_REF):
+                        self._contents.settle(candidate.store)
                     self._settle(candidate.head, notes)
                 return Shared(True, {**share.landed, **candidate.decided}, reason=reason, others=share.others)
             case Fate.RACE:
@@ -150,16 +137,14 @@ class Sharing:
             case Fate.SERVER_LOCK:
                 share.locked += 1
                 return None if share.locked < _LOCKED_TRIES else self._server_locked(share)
-            case Fate.REFUSED if pushed.culprits == (NOTES_REF,) and not self._notes_refused:
-                self._notes_refused = True
-                share.warning = f"{self._remote} refuses the notes: {_host_text(pushed.text)}"
-                return self._answered_again(share, candidate)
+            case Fate.REFUSED if pushed.culprits and not {*pushed.culprits} - {NOTES_REF, STORE_REF}:
+                return self._answered_again(share, candidate, pushed)
             case Fate.REFUSED:
                 return self._unshared(f"{self._remote} refuses the ledger: {self._refused_text(pushed)}")
             case _:
                 return self._unanswered(share, pushed)
 
-    def _unanswered(self, share: _Share, pushed: Pushed) -> Shared:
+    def _unanswered(self, share: Share, pushed: Pushed) -> Shared:
         """Look once whether a push without an answer has landed all the same; else say that it did not."""
         fetched = self._fetch(first=False)
         share.others += fetched.others
@@ -168,12 +153,17 @@ class Sharing:
                 return Shared(True, share.landed, others=share.others)
         return self._unshared(f"{self._remote} was not reached: {_host_text(pushed.text)}", share.others)
 
-    def _answered_again(self, share: _Share, candidate: _Candidate) -> Shared | None:
-        """Offer the same without the notes, which the host does not take: they are a projection."""
-        bare = replace(candidate, notes=None)
-        with self._lock:
-            landed = self._standing.line().landed
-        return self._answered(share, bare, self._push(bare, landed))
+    def _answered_again(self, share: Share, candidate: Candidate, pushed: Pushed) -> Shared | None:
+        """Offer the same without what the host does not take: notes are a projection, content is a cache."""
+        bare = candidate
+        if NOTES_REF in pushed.culprits:
+            self._notes_refused, bare = True, replace(bare, notes=None)
+        if STORE_REF in pushed.culprits:
+            self._contents.refused, bare = True, replace(bare, store=None)
+        what = {NOTES_REF: "the notes", STORE_REF: "the content"}
+        names = " and ".join(what[ref] for ref in pushed.culprits)
+        share.warning = self._warning = f"{self._remote} refuses {names}: {_host_text(pushed.text)}"
+        return self._answered(share, bare, self._push(bare))
 
     def _fetch(self, *, first: bool) -> Fetched:
         standing, before = self._standing, read_ref(self._repository, self._standing.landed)
@@ -182,8 +172,11 @@ class Sharing:
         notes = [f"+{NOTES_REF}*:{standing.notes}*"] if self._noted else []
         # cutting the history a second time would hide that own records have landed
         shallow = first and before is None and read_ref(self._repository, standing.local) is None
-        answer = fetch(self._repository, self._remote, [exact, *notes], first=shallow)
+        beside = [*notes, *self._contents.refspecs]
+        answer = fetch(self._repository, self._remote, [exact, *beside], first=shallow)
         if answer.absent:
+            if beside:
+                fetch(self._repository, self._remote, beside, first=shallow)
             if before is not None:
                 raise standing.rewritten(before)
             # begun here: from now on it is known that nobody has a ledger yet
@@ -226,7 +219,7 @@ class Sharing:
                 found += self._blobs(entry.id, depth + 1)
         return found
 
-    def _landed_after_all(self, share: _Share) -> bool:
+    def _landed_after_all(self, share: Share) -> bool:
         """Look for what earlier tries offered in what has landed, before anything is decided again.
 
         Whether there is nothing left to do: the candidate of an earlier try has landed whole.
@@ -244,7 +237,7 @@ class Sharing:
                 return True
         return False
 
-    def _candidate(self, share: _Share) -> _Candidate | None:
+    def _candidate(self, share: Share) -> Candidate | None:
         """Return own facts on what has landed, and the decisions on top of that; None where there is nothing at all."""
         line = self._standing.line()
         if line.tip is None and line.landed is None and not share.decisions:
@@ -256,7 +249,8 @@ class Sharing:
             if record is not None and record.id not in share.landed:
                 head = decided[record.id] = self._writer.write(head, decision.model, record)
         notes = self._notes_for(head) if head != line.landed else None
-        return _Candidate(head, notes, decided)
+        pending = self._reader.records(line.pending)
+        return Candidate(head, notes, self._contents.candidate(pending, self._writer.author), decided)
 
     def _head(self, line: Line) -> str:
         """Return the commit to decide on: what has landed, own facts on top of it, or one merge of both."""
@@ -298,19 +292,18 @@ class Sharing:
             trees = [self._repository.commit(head).tree for head in heads if head]
             fetch_objects(self._repository, self._remote, [blob for tree in trees for blob in self._blobs(tree, 1)])
 
-    def _push(self, candidate: _Candidate, landed: str | None) -> Pushed:
-        refs = {self._standing.local: candidate.head} if candidate.head != landed else {}
-        if candidate.notes:
-            refs[NOTES_REF] = candidate.notes
-        return push(self._repository, self._remote, refs)
+    def _push(self, candidate: Candidate) -> Pushed:
+        return push(self._repository, self._remote, candidate.refs(self._standing.local))
 
-    def _push_one_by_one(self, candidate: _Candidate) -> Pushed:
-        """Push to a server that knows no atomic pushes: the ledger first, then the notes, which follow from it."""
-        ledger = push(self._repository, self._remote, {self._standing.local: candidate.head}, atomic=False)
-        if candidate.notes is None or not ledger.accepted(self._standing.local):
-            return ledger
-        notes = push(self._repository, self._remote, {NOTES_REF: candidate.notes}, atomic=False)
-        return Pushed({**ledger.refs, **notes.refs}, notes.code, f"{ledger.text}\n{notes.text}".strip())
+    def _push_one_by_one(self, candidate: Candidate) -> Pushed:
+        """Push to a server that knows no atomic pushes, in the order of the refs, as far as each is accepted."""
+        done = Pushed({}, 0, "")
+        for ref, commit in candidate.refs(self._standing.local).items():
+            one = push(self._repository, self._remote, {ref: commit}, atomic=False)
+            done = Pushed({**done.refs, **one.refs}, one.code, f"{done.text}\n{one.text}".strip())
+            if not one.accepted(ref):
+                break
+        return done
 
     def _settle(self, landed: str | None, notes: str | None) -> None:
         """Remember what has landed; let the local line follow where all of it has landed."""
@@ -363,7 +356,7 @@ class Sharing:
     def _unshared(self, reason: str, others: int = 0, help: tuple[str, ...] = (SYNC,)) -> Shared:
         return Shared(False, {}, self.pending(), reason, help, others)
 
-    def _busy(self, share: _Share) -> str:
+    def _busy(self, share: Share) -> str:
         landed = f"; {share.others} records of others landed" if share.others else ""
         return f"the ledger on {self._remote} was busy for {share.deadline:.0f} s{landed}"
 
@@ -371,7 +364,7 @@ class Sharing:
         refs = ", ".join(f"{ref} ({pushed.refs[ref].reason})" for ref in pushed.culprits)
         return f"{refs or 'the push'}: {_host_text(pushed.text)}"
 
-    def _server_locked(self, share: _Share) -> Shared:
+    def _server_locked(self, share: Share) -> Shared:
         """Say that a process that died has left its lock on the server; it is never removed unasked."""
         reason = f"a lock file was left on {self._remote} by a push that died; it stops every writer"
         folder = remote_path(self._repository, self._remote)

@@ -51,6 +51,7 @@ def _text(synced: Synced) -> str:
     if synced.reason:
         lines.append(f"{'Why' if synced.left or synced.help else 'Note'}: {one_line(synced.reason)}")
     lines += [f"  {one_line(line)}" for line in synced.help]
+    lines += [one_line(line) for line in synced.left_out]
     if not lines:
         lines.append("Nothing to share, and nothing new.")
     head = f" Ledger at {synced.head[:7]}." if synced.head else ""
@@ -72,5 +73,6 @@ def _json(synced: Synced, code: int) -> dict[str, Any]:
         "others": synced.others,
         "ledger_head": synced.head,
         "reason": synced.reason,
+        "left_out": list(synced.left_out),
         "help": list(synced.help),
     }

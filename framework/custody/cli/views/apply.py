@@ -74,6 +74,7 @@ def to_json(applied: Applied, exit_code: int) -> dict[str, Any]:
         "undecided": list(applied.undecided),
         "unshared_reason": applied.unshared_reason,
         "share_note": applied.share_note,
+        "left_out": list(applied.left_out),
     }
 
 
@@ -195,7 +196,8 @@ def sharing(applied: Applied) -> str:
     """Return what is here only, what was not decided, why, and the one command; empty where all is shared."""
     if not applied.unshared_reason:
         note = one_line(applied.share_note)
-        return f"{Tone.WARN('warning')}: {note}; the records have landed" if note else ""
+        said = [f"{Tone.WARN('warning')}: {note}; the records have landed"] if note else []
+        return "\n".join([*said, *map(one_line, applied.left_out)])
     lines = [f"{Tone.WARN('Not yet shared')}: {one_line(applied.unshared_reason)}"]
     lines += [f"  recorded here: {one_line(item)}" for item in applied.pending]
     lines += [f"  not done: {one_line(item)}" for item in applied.undecided]

@@ -131,6 +131,8 @@ def _end(result: TrialResult) -> Iterator[str]:
     recorded = sum(item.recorded for item in result.models)
     where = f"{plural(recorded, 'trial')} recorded on {one_line(result.branch)}" if recorded else "No trial recorded"
     yield f"{where}; nothing is promoted."
+    for line in result.shared.left_out if result.shared else ():
+        yield one_line(line)
     if result.shared and not result.shared.landed:
         yield Tone.WARN(f"Not shared: {one_line(result.shared.reason)}; custody try --commit shares it again")
     rows = []
