@@ -310,7 +310,9 @@ def _results(project: Project, found: Recorded) -> Iterator[Fact]:
     run = found.run
     command, proof = _in_ledger(found.holder, f"models/{run.model}/run.json")
     if run.artifact:
-        here = "in the store of this clone" if project.store.has(run.artifact) else "not in the store of this clone"
+        here = (
+            "in the store of this clone" if project.store.files.has(run.artifact) else "not in the store of this clone"
+        )
         yield Fact("artifact", f"sha256:{run.artifact} ({here})", proof, command, run.artifact)
     if run.metrics:
         shown = ", ".join(

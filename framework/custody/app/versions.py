@@ -41,7 +41,7 @@ def show(project: Project, name: str) -> Shown:
     state = project.ledger.state()
     label = f"{dataset.name}@{manifest.version}"
     used = dict(_declared_users(spec, manifest)) | dict(_recorded_users(state.models, dataset.name, manifest.version))
-    stored = all(project.store.has(file.sha256) for file in manifest.files)
+    stored = all(project.store.files.has(file.sha256) for file in manifest.files)
     return Shown(dataset, manifest, stored, label in state.datasets, tuple(used.values()))
 
 
@@ -54,7 +54,7 @@ def versions(project: Project, name: str) -> tuple[Shown, ...]:
     while rest:
         label = replace(dataset, versions=rest).latest or ""
         manifest = rest.pop(label)
-        stored = all(project.store.has(file.sha256) for file in manifest.files)
+        stored = all(project.store.files.has(file.sha256) for file in manifest.files)
         found.append(Shown(dataset, manifest, stored, f"{dataset.name}@{label}" in recorded))
     return tuple(found)
 
