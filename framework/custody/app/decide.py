@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from custody.app.project import Project
 from custody.domain.ports import Decision, Ledger, Shared
@@ -31,6 +31,7 @@ class Decisions:
         self._clock = clock
         self._last: float | None = None
         self._waiting: list[Wanted] = []
+        self._warning = ""
         self.offline = False
         self.landed: dict[str, str] = {}
 
@@ -48,6 +49,9 @@ class Decisions:
         if shared.landed:
             self._waiting.clear()
             self.landed.update(shared.commits)
+            # what the host does not take is said by one share alone, and the last one is told
+            self._warning = shared.reason or self._warning
+            return replace(shared, reason=self._warning)
         return shared
 
     @property

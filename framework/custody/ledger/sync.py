@@ -66,7 +66,6 @@ class Sharing:
         self._contents = contents
         self._lock = lock
         self._notes_refused = False
-        self._warning = ""
         self._noted = not standing.trials
 
     @property
@@ -82,7 +81,7 @@ class Sharing:
         """Land own facts and the decisions. Raises LedgerError where that can never succeed as things are."""
         with file_lock(self._repository.common_dir, "share.lock"), refusals():
             self._clear_locks()
-            share = Share(decisions, deadline, warning=self._warning)
+            share = Share(decisions, deadline)
             while True:
                 began = time.monotonic()
                 # facts alone may be offered on what is known; most often nobody else has landed anything meanwhile
@@ -162,7 +161,7 @@ class Sharing:
             self._contents.refused, bare = True, replace(bare, store=None)
         what = {NOTES_REF: "the notes", STORE_REF: "the content"}
         names = " and ".join(what[ref] for ref in pushed.culprits)
-        share.warning = self._warning = f"{self._remote} refuses {names}: {_host_text(pushed.text)}"
+        share.warning = f"{self._remote} refuses {names}: {_host_text(pushed.text)}"
         return self._answered(share, bare, self._push(bare))
 
     def _fetch(self, *, first: bool) -> Fetched:
