@@ -129,6 +129,7 @@ def test_a_folder_that_cannot_be_written_does_not_fail_an_apply(tmp_path: Path) 
     (tmp_path / "state").write_text("in the way")
     with outcome(tmp_path / "state", "apply") as last:
         last.exit_code = 0
+    assert (tmp_path / "state").read_text() == "in the way"
 
 
 def test_progress_without_a_terminal_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
