@@ -35,7 +35,7 @@ class Synced:
 
 
 def sync(project: Project, timeout: float) -> Synced:
-    """Fetch the ledger, then share own facts, trying for `timeout` seconds. Decides nothing.
+    """Fetch the ledger, then share own facts, trying for `timeout` seconds; fetch the trials too. Decides nothing.
 
     Raises UsageError where no remote is configured, LedgerError where the shared ledger was rewritten.
     """
@@ -46,12 +46,14 @@ def sync(project: Project, timeout: float) -> Synced:
             code="E620",
             help=("add `remote: origin` to .mlops/config.yaml and commit",),
         )
-    fetched = ledger.fetch(first=bool(project.worktree.repository.shallow_boundary))
+    shallow = bool(project.worktree.repository.shallow_boundary)
+    fetched = ledger.fetch(first=shallow)
     pending = ledger.pending()
     if fetched.offline:
         reason = f"{remote} was not reached: {fetched.offline}"
         return Synced(remote, pending, (), 0, ledger.head(), reason, help=("custody sync",))
     shared = ledger.share((), timeout)
+    project.trials.fetch(first=shallow)
     return _synced(remote, pending, shared, fetched.others, ledger.head())
 
 
