@@ -106,7 +106,9 @@ def test_a_real_change_of_inputs_is_another_plan(project: Repository) -> None:
     project.commit("Deeper trees (#7)")
     done = project.apply("--expect", before)
     assert done.code == 5
-    assert "risk" in done.err
+    head = project.git("log", "-1", "--format=%h", "--abbrev=7")
+    assert "param.changed train.max_depth 3 → 7, models/risk/pipeline.yaml:3 as of " + head in done.err
+    assert "by Ann <ann@example.org>: Deeper trees (#7)" in done.err
 
 
 def test_the_merge_that_ci_checked_out_is_planned(project: Repository) -> None:

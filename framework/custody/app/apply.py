@@ -11,9 +11,9 @@ from threading import Event as Cancel
 from typing import Any
 
 from custody.app.apply_result import Applied, AppliedModel
-from custody.app.base import plan_base
 from custody.app.branch import require_ledger, serve
 from custody.app.conclude import Conclusion, Recorder
+from custody.app.expect import expect_plan
 from custody.app.plan import Prepared, prepare, relevant
 from custody.app.project import Project
 from custody.app.recover import recover
@@ -24,7 +24,7 @@ from custody.core.recording import data_record
 from custody.domain.graph import Event
 from custody.domain.plan import Category, Change
 from custody.domain.ports import Engine, Shared
-from custody.errors import CustodyError, StalePlanError, UsageError
+from custody.errors import CustodyError, UsageError
 from custody.git.transport import maintain
 from custody.ledger.locks import apply_lock
 
@@ -62,7 +62,8 @@ def apply(
         online = _fetched(project)
         recover(project)
         prepared = prepare(project, commit, options.targets)
-        _expect(project, prepared, options)
+        if options.expect:
+            expect_plan(project, prepared, options.expect, options.targets)
         recorder = Recorder(project, prepared)
         recorder.decisions.offline = not online
         wave = wave_of(project, prepared, recorder)
@@ -117,34 +118,6 @@ def _committed_head(project: Project) -> str:
             help=(f"git add {' '.join(dirty[:5])} && git commit", "custody plan   shows what the edit would do"),
         )
     return commit
-
-
-def _expect(project: Project, prepared: Prepared, options: ApplyOptions) -> None:
-    plan, expected = prepared.plan, options.expect
-    if expected and not _reviewed(project, prepared, options):
-        touched = ", ".join(f"{change.model} ({change.category.word})" for change in plan.active) or "nothing"
-        commit = project.worktree.commit(str(plan.spec_commit))
-        raise StalePlanError(
-            f"the plan is {plan.id[:7]} now, not {expected[:7]}: it would change {touched}",
-            code="E401",
-            because=(
-                f"spec commit {commit.id[:7]} by {commit.author}: {commit.subject}",
-                f"last record by {plan.last.get('who', 'nobody')}: {plan.last.get('subject', 'none')}",
-            ),
-            help=("custody plan",),
-        )
-
-
-def _reviewed(project: Project, prepared: Prepared, options: ApplyOptions) -> bool:
-    """Whether the expected plan is that of the commit, or what the commit adds to what its branch owed before it."""
-    plan, expected = prepared.plan, str(options.expect)
-    if plan.id.startswith(expected):
-        return True
-    repository, commit = project.worktree.repository, str(plan.spec_commit)
-    before = next(iter(repository.parents(commit)), None)
-    if before is None or not repository.has(before):
-        return False
-    return plan_base(project, before, revision=commit, targets=options.targets).plan.id.startswith(expected)
 
 
 @contextmanager
