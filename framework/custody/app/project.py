@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from custody import __version__
+from custody.core.sharing import Landed
 from custody.core.who import Job
 from custody.domain.ports import Ledger
 from custody.domain.problem import Problem, Severity
@@ -60,7 +61,12 @@ class Project:
         from custody.ledger.ledger import GitLedger
 
         ledger = GitLedger(self.worktree, config, readme=render_readme, tool=f"custody {__version__}", clock=self.clock)
-        return ledger.with_content(self.store.files)
+        return ledger.with_content(self.store.files, self._landed)
+
+    def _landed(self) -> Landed:
+        from custody.app.landed import LandedSpecs
+
+        return LandedSpecs(self)()
 
     def now(self) -> str:
         """The time as records hold it: ISO 8601, UTC, whole seconds."""

@@ -25,11 +25,15 @@ _PERSON = re.compile(r"(Co-authored-by|Merged-by|Approved-by|Reviewed-by): +(\S.
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a job says of itself: who started it, its address, and the request that it is for; empty where unknown."""
+    """What a job says of itself: who started it, its address, and the request that it is for; empty where unknown.
+
+    `target` is the branch that the request goes to.
+    """
 
     actor: str = ""
     url: str = ""
     change: str = ""
+    target: str = ""
 
 
 def job_of(environ: Mapping[str, str]) -> Job:
@@ -80,14 +84,16 @@ def _github(environ: Mapping[str, str]) -> Job:
     server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
     url = f"{server}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}" if server and repository else ""
     request = _GITHUB_REF.fullmatch(environ.get("GITHUB_REF", ""))
-    return Job(_actor(named, "GitHub Actions"), _url(url), f"#{request[1]}" if request else "")
+    change, target = f"#{request[1]}" if request else "", environ.get("GITHUB_BASE_REF", "")
+    return Job(_actor(named, "GitHub Actions"), _url(url), change, target)
 
 
 def _gitlab(environ: Mapping[str, str]) -> Job:
     named = environ.get("GITLAB_USER_LOGIN") or environ.get("GITLAB_USER_NAME") or ""
     request = environ.get("CI_MERGE_REQUEST_IID", "")
     change = f"!{request}" if _NUMBER.fullmatch(request) else ""
-    return Job(_actor(named, "GitLab CI"), _url(environ.get("CI_JOB_URL", "")), change)
+    target = environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "")
+    return Job(_actor(named, "GitLab CI"), _url(environ.get("CI_JOB_URL", "")), change, target)
 
 
 def _actor(name: str, where: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from custody.core.sharing import named_by
+from custody.core.sharing import Landed, named_by
 from custody.domain.ports import Store
 from custody.domain.record import Record
 from custody.errors import StoreError
@@ -26,13 +26,14 @@ from custody.git.refs import is_ancestor, move_ref, read_ref
 class Contents:
     """Makes candidates of the branch. Not safe for use by several threads at once: callers hold a lock.
 
-    Without a `store` nothing is fetched or added.
+    Without a `store` nothing is fetched or added. `landed` tells what has landed of datasets.
     """
 
     def __init__(self, repository: Repository, remote: str | None) -> None:
         self._repository = repository
         self._remote = str(remote)
         self.store: Store | None = None
+        self.landed: Callable[[], Landed] = Landed
         self._said: dict[str, None] = {}
         self._blobs: dict[str, str] = {}
         self.refused = False
@@ -80,7 +81,7 @@ class Contents:
 
     def _wanted(self, landed: str | None, records: Iterable[Record]) -> Iterator[tuple[int, str, str]]:
         """Yield (bytes, digest, whose) for the objects that may travel, are here, and are not on the branch."""
-        named = named_by(records)
+        named = named_by(records, self.landed())
         kept = {digest for item in named if not item.travels for digest in item.digests}
         for item in named:
             if not item.travels and item.digests:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from custody.core.sharing import Landed
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Decision, Fetched, Shared, Store
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
@@ -63,9 +64,10 @@ class GitLedger:
         self._asked = False
         self._keep_promises()
 
-    def with_content(self, store: Store) -> Self:
-        """Share from now on what records name in `store` too, as far as it may travel in Git."""
+    def with_content(self, store: Store, landed: Callable[[], Landed] = Landed) -> Self:
+        """Share from now on what records name in `store` too, as far as it may travel in Git by what has `landed`."""
         self._contents.store = store
+        self._contents.landed = landed
         return self
 
     def __enter__(self) -> Self:

@@ -27,8 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:  # noqa: ARG001 - every verb is called alike
     from custody.app.project import open_project
     from custody.app.sync import sync
+    from custody.core.who import job_of
 
-    project = open_project(out.directory)
+    project = open_project(out.directory, job_of(os.environ))
     synced = sync(project, 300.0 if os.environ.get("CI") else 60.0)
     code = 0 if synced.done else PARTLY
     if out.json_mode:
