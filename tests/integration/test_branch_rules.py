@@ -156,8 +156,8 @@ def test_a_project_in_a_subfolder_is_tried_and_applied(tmp_path: Path) -> None:
     deeper(inside)
     (whole / "beside.txt").write_text("untracked, beside the project\n")
     assert inside.custody("try", "risk").code == 0
-    assert inside.git("show", "mlops/trials:source/beside.txt").startswith("untracked")
-    assert "max_depth: 6" in inside.git("show", "mlops/trials:source/ml/models/risk/pipeline.yaml")
+    assert inside.git("show", "custody/local/trials:source/beside.txt").startswith("untracked")
+    assert "max_depth: 6" in inside.git("show", "custody/local/trials:source/ml/models/risk/pipeline.yaml")
     assert inside.git("rev-parse", "--verify", "-q", "HEAD")
     inside.git("checkout", "-q", "--", ".")
     assert inside.apply("debt").code == 0

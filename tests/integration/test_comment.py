@@ -34,8 +34,8 @@ def branch(applied: Repository) -> Iterator[Repository]:
     applied.git("reset", "-q", "--hard", before)
     applied.git("branch", "-qD", "deeper")
     applied.git("update-ref", "refs/heads/mlops/ledger", ledger)
-    if applied.git("for-each-ref", "refs/heads/mlops/trials"):
-        applied.git("update-ref", "-d", "refs/heads/mlops/trials")
+    for ref in applied.git("for-each-ref", "--format=%(refname)", "refs/heads/mlops/trials", "refs/custody").split():
+        applied.git("update-ref", "-d", ref)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tests.integration.clones import clone, copied, deeper, hosted
 from tests.integration.repository import Repository
 
 TRAILERS = "--format=%(trailers:key={},valueonly)"
+LOCAL = "custody/local/trials"
+"""What trials of the working tree are recorded on."""
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +82,12 @@ def test_a_trial_is_recorded_with_its_exact_tree_and_moves_nothing(project: Repo
     assert project.head() == ledger
     assert project.git("rev-parse", "refs/notes/mlops") == notes
     assert (project.root / ".git" / "index").read_bytes() == index
-    assert project.git("rev-parse", "mlops/trials:source") == working_tree(project)
-    assert project.git("show", "mlops/trials:source/notes.txt") == "untracked"
-    assert trailer(project, "Trial") == ["working tree"]
-    assert trailer(project, "Branch") == ["max-depth"]
-    assert "production" not in project.git("show", "mlops/trials:models/risk/stages.json")
-    assert project.git("log", "-1", "--format=%s", "mlops/trials").startswith("try risk: roc_auc ")
+    assert project.git("rev-parse", f"{LOCAL}:source") == working_tree(project)
+    assert project.git("show", f"{LOCAL}:source/notes.txt") == "untracked"
+    assert trailer(project, "Trial", LOCAL) == ["working tree"]
+    assert trailer(project, "Branch", LOCAL) == ["max-depth"]
+    assert "production" not in project.git("show", f"{LOCAL}:models/risk/stages.json")
+    assert project.git("log", "-1", "--format=%s", LOCAL).startswith("try risk: roc_auc ")
 
 
 def test_a_trial_says_how_it_differs_from_production_and_what_next(project: Repository) -> None:
@@ -105,16 +107,16 @@ def test_a_trial_says_how_it_differs_from_production_and_what_next(project: Repo
 def test_what_was_tried_is_not_tried_again(project: Repository) -> None:
     deeper(project)
     first = tried(project)
-    head = project.git("rev-parse", "mlops/trials")
+    head = project.git("rev-parse", LOCAL)
     again = tried(project)
     assert (again["trial"], again["recorded"]) == (first["trial"], False)
-    assert project.git("rev-parse", "mlops/trials") == head
+    assert project.git("rev-parse", LOCAL) == head
 
 
 def test_an_unchanged_model_needs_no_trial(project: Repository) -> None:
     found = tried(project)
     assert (found["recorded"], found["run"]) == (False, project.run_json("risk")["run"])
-    assert project.git("for-each-ref", "refs/heads/mlops/trials") == ""
+    assert project.git("for-each-ref", "refs/heads/mlops/trials", "refs/custody") == ""
 
 
 def test_a_record_writes_few_objects(project: Repository) -> None:
@@ -132,8 +134,8 @@ def test_a_record_writes_few_objects(project: Repository) -> None:
 
 def test_parameters_are_set_for_a_trial_and_found_again_once_they_are_written(project: Repository) -> None:
     found = tried(project, "risk", "--set", "train.max_depth=6")
-    assert trailer(project, "Set") == ["train.max_depth=6"]
-    assert "max_depth: 6" in project.git("show", "mlops/trials:models/risk/spec.yaml")
+    assert trailer(project, "Set", LOCAL) == ["train.max_depth=6"]
+    assert "max_depth: 6" in project.git("show", f"{LOCAL}:models/risk/spec.yaml")
     deeper(project)
     assert tried(project)["ran"] == []
     assert found["ran"] == ["train", "evaluate"]
@@ -154,7 +156,7 @@ def test_what_cannot_be_set_says_what_can(project: Repository, setting: str, cod
     done = project.custody("try", "risk", "--set", setting)
     assert done.code == code, done.err
     assert said in done.err
-    assert project.git("for-each-ref", "refs/heads/mlops/trials") == ""
+    assert project.git("for-each-ref", "refs/heads/mlops/trials", "refs/custody") == ""
 
 
 def test_settings_need_a_model_and_no_commit(project: Repository) -> None:
@@ -239,8 +241,8 @@ def test_damaged_bytes_are_not_adopted(project: Repository) -> None:
 def test_a_record_that_only_says_it_was_a_commit_is_not_adopted(project: Repository) -> None:
     deeper(project)
     tried(project)
-    message = project.git("log", "-1", "--format=%B", "mlops/trials").replace("Trial: working tree", "Trial: commit")
-    forged = project.git("commit-tree", "mlops/trials^{tree}", "-p", "mlops/trials^", "-m", message)
+    message = project.git("log", "-1", "--format=%B", LOCAL).replace("Trial: working tree", "Trial: commit")
+    forged = project.git("commit-tree", f"{LOCAL}^{{tree}}", "-p", f"{LOCAL}^", "-m", message)
     project.git("update-ref", "refs/heads/mlops/trials", forged)
     project.commit("Deeper trees")
     merged(project)
@@ -278,8 +280,8 @@ def test_a_killed_trial_is_recorded_as_one(project: Repository, tmp_path: Path) 
     project.git("switch", "-q", "main")
     assert "died without" not in project.custody("plan").out
     project.custody("try", "risk")
-    assert project.git("log", "-1", "--format=%s", "mlops/trials").startswith("try risk: crashed at train")
-    assert project.git("cat-file", "-t", "mlops/trials:source/models/risk/steps.py") == "blob"
+    assert project.git("log", "-1", "--format=%s", LOCAL).startswith("try risk: crashed at train")
+    assert project.git("cat-file", "-t", f"{LOCAL}:source/models/risk/steps.py") == "blob"
     assert project.head() == ledger
 
 
@@ -306,3 +308,25 @@ def test_a_trial_made_on_one_runner_is_adopted_on_another(project: Repository, t
     [model] = done.json["models"]
     assert (model["model"], model["ran"]) == ("risk", [])
     assert trial[:8] in model["note"]
+
+
+def test_what_was_not_committed_never_leaves_the_clone(project: Repository, tmp_path: Path) -> None:
+    project.edit(".mlops/config.yaml", "branch: main\n", "branch: main\nremote: origin\n")
+    host = hosted(project, tmp_path)
+    project.write(".env", "PASSWORD=hunter2\n")
+    first = tried(project, "risk", "--set", "train.max_depth=4")
+    secret = project.git("rev-parse", f"{LOCAL}:source/.env")
+    (project.root / ".env").unlink()
+    committed_trial(project)
+    project.write(".env", "PASSWORD=hunter2\n")
+    assert tried(project, "risk", "--set", "train.max_depth=4")["trial"] == first["trial"]
+    assert project.custody("sync").code == 0
+    project.git("push", "-q", "--all", "origin")
+    objects = project.git("--git-dir", str(host), "cat-file", "--batch-all-objects", "--batch-check").split()
+    assert project.git("rev-parse", "mlops/trials") in objects
+    assert secret not in objects
+    assert project.git("rev-parse", LOCAL) not in objects
+    artifact = trailer(project, "Artifact", LOCAL)[0]
+    assert f"sha256/{artifact[:2]}/{artifact[2:]}" not in project.git(
+        "ls-tree", "-r", "--name-only", "origin/mlops/store"
+    )

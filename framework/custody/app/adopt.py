@@ -16,6 +16,7 @@ from custody.core.planner import Lookup
 from custody.digest import canonical_json
 from custody.domain.graph import StepOutput, StepRecord, StepStatus
 from custody.domain.plan import Change
+from custody.domain.ports import Ledger
 from custody.domain.record import Entry, Run
 from custody.errors import CustodyError
 
@@ -45,12 +46,17 @@ class Trials:
         return found
 
     def _look(self, key: str) -> tuple[str, StepRecord] | None:
-        for entry, run, step in self.project.trials.steps(key):
-            if self._counts(entry):
-                self.project.store.bring_run(run)
-                if _sound(self.project, key, step):
-                    return run.id, step
+        for ledger in self._ledgers:
+            for entry, run, step in ledger.steps(key):
+                if self._counts(entry):
+                    self.project.store.bring_run(run)
+                    if _sound(self.project, key, step):
+                        return run.id, step
         return None
+
+    @property
+    def _ledgers(self) -> tuple[Ledger, ...]:
+        return (self.project.trials,) if self.committed else self.project.all_trials
 
     def over(self, lookup: Lookup) -> Lookup:
         """Return `lookup` with the trials behind it: what the ledger itself has wins."""
@@ -58,7 +64,7 @@ class Trials:
 
     def adopt(self, changes: tuple[Change, ...], lookup: Lookup) -> tuple[Change, ...]:
         """Return the changes with the steps that trials have done."""
-        if self.project.trials.head() is None:
+        if all(ledger.head() is None for ledger in self._ledgers):
             return changes
         return tuple(with_trials(change, self.over(lookup).step, lookup.has) for change in changes)
 

@@ -29,21 +29,18 @@ class Candidate:
 
 def find_trial(project: Project, model: str, key: str) -> Run | None:
     """Return the newest complete trial of `model` whose evaluation has this key; None where there is none."""
-    ledger = trials(project)
-    if ledger is None:
-        return None
-    return next((run for run in ledger.runs_with_key(model, key) if run.complete), None)
+    found = (run for ledger in trials(project) for run in ledger.runs_with_key(model, key))
+    return next((run for run in found if run.complete), None)
 
 
-def trials(project: Project) -> Ledger | None:
-    """Return the ledger of trials; None where no trial was recorded in this clone."""
-    return project.trials if project.trials.head() else None
+def trials(project: Project) -> list[Ledger]:
+    """Return the ledgers of trials that hold any, the shared one first: a reviewer reads from it too."""
+    return [ledger for ledger in reversed(project.all_trials) if ledger.head()]
 
 
 def find_candidate(project: Project, change: Change) -> Candidate | None:
     """Return a complete run with the keys that `change` leads to: a recorded one first, else a trial."""
-    others = trials(project)
-    key = evaluation_key(change, [project.ledger, *([others] if others else [])])
+    key = evaluation_key(change, [project.ledger, *trials(project)])
     if key is None:
         return None
     recorded = (run for run in project.ledger.runs_with_key(change.model, key) if run.complete)

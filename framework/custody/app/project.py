@@ -53,8 +53,18 @@ class Project:
 
     @cached_property
     def trials(self) -> Ledger:
-        """The records of `custody try`, on a branch of their own: nothing there is ever decided."""
+        """The records of `custody try --commit`, on a branch of their own: nothing there is ever decided."""
         return self._ledger(self.config.for_trials())
+
+    @cached_property
+    def local_trials(self) -> Ledger:
+        """The records of trials of the working tree, which may hold what nobody meant to publish: never shared."""
+        return self._ledger(self.config.for_local_trials())
+
+    @property
+    def all_trials(self) -> tuple[Ledger, ...]:
+        """Where trials are looked for that count in this clone alone, those of the working tree first."""
+        return self.local_trials, self.trials
 
     def _ledger(self, config: Config) -> Ledger:
         from custody.app.readme import render_readme

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from custody.app.adopt import COMMITTED
 from custody.app.project import Project
 from custody.core.recording import Source, run_record, trial_record
+from custody.domain.ports import Ledger
 from custody.domain.record import Failure, Record, Run, RunStatus
 from custody.ledger.intents import Abandoned, Intents
 
@@ -21,7 +23,7 @@ def recover(project: Project) -> tuple[Run, ...]:
 
 def _recover(project: Project, intents: Intents, item: Abandoned) -> Run | None:
     run = None
-    ledger = project.trials if item.header.get("trial") else project.ledger
+    ledger = _ledger(project, item)
     if ledger.commit_of(item.run_id) is None:
         try:
             run = _crashed(item)
@@ -37,6 +39,16 @@ def _recover(project: Project, intents: Intents, item: Abandoned) -> Run | None:
         ledger.append(_trial(record, item) if item.header.get("trial") else record)
     intents.remove(item.run_id)
     return run
+
+
+def _ledger(project: Project, item: Abandoned) -> Ledger:
+    """Return the ledger that a dead run would have been recorded on; a torn header is no trial of a commit."""
+    about = item.header.get("trial")
+    if not about:
+        return project.ledger
+    trailers = about.get("trailers") if isinstance(about, dict) else None
+    committed = isinstance(trailers, list) and ["Trial", COMMITTED] in trailers
+    return project.trials if committed else project.local_trials
 
 
 def _trial(record: Record, item: Abandoned) -> Record:

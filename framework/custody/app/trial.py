@@ -20,7 +20,7 @@ from custody.domain.graph import Event, StepStatus
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.ports import Shared
 from custody.domain.record import Run
-from custody.domain.spec import Spec
+from custody.domain.spec import LOCAL_TRIALS, Spec
 from custody.errors import CustodyError, UsageError
 from custody.git.snapshot import snapshot
 from custody.ledger.locks import apply_lock
@@ -99,7 +99,14 @@ def try_models(
     done += _run(project, narrowed, recorder, options, (progress, cancel))
     done.sort(key=lambda item: item.model)
     shared = project.trials.share() if committed and project.trials.remote else None
-    return TrialResult(prepared.plan, tried, tuple(done), project.config.trials, cancel.is_set(), shared)
+    return TrialResult(
+        prepared.plan, tried, tuple(done), _recorded_on(project, committed=committed), cancel.is_set(), shared
+    )
+
+
+def _recorded_on(project: Project, *, committed: bool) -> str:
+    """Return what `git log` knows the records by."""
+    return project.config.trials if committed else LOCAL_TRIALS.removeprefix("refs/")
 
 
 def _tree(project: Project, options: TrialOptions, settings: Sequence[Setting]) -> tuple[str, bool]:
@@ -172,12 +179,13 @@ def _recorded(project: Project, change: Change) -> Iterator[Run]:
 
 def _earlier(project: Project, change: Change, recorder: TrialRecorder, *, committed: bool) -> tuple[Run, str] | None:
     """Return a trial of the same inputs on which the gates say today what they said then, and its commit."""
-    for run in project.trials.runs_with_key(change.model, str(change.steps[-1].key)):
-        entry = project.trials.find_entry(run.id)
-        if entry is None or not run.complete or (committed and entry.trailer("Trial") != COMMITTED):
-            continue
-        if recorder.judged(replace(run, verdict=None)).verdict == run.verdict:
-            return run, entry.commit
+    for ledger in (project.trials,) if committed else project.all_trials:
+        for run in ledger.runs_with_key(change.model, str(change.steps[-1].key)):
+            entry = ledger.find_entry(run.id)
+            if entry is None or not run.complete or (committed and entry.trailer("Trial") != COMMITTED):
+                continue
+            if recorder.judged(replace(run, verdict=None)).verdict == run.verdict:
+                return run, entry.commit
     return None
 
 

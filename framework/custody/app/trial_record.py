@@ -74,7 +74,8 @@ class TrialRecorder(Recorder):
         return ""
 
     def _append(self, run: Run) -> str:
-        return self._project.trials.append(trial_record(self._record(run), self._tried.tree, self._tried.trailers))
+        record = trial_record(self._record(run), self._tried.tree, self._tried.trailers)
+        return (self._project.trials if self._tried.committed else self._project.local_trials).append(record)
 
     def _decide(self, conclusion: Conclusion, moves: tuple[StageMove, ...]) -> Conclusion:  # noqa: ARG002
         return conclusion

@@ -10,6 +10,8 @@ from typing import Any, Self
 from custody.domain.problem import Place, Problem
 
 LATEST = "latest"
+LOCAL_TRIALS = "refs/custody/local/trials"
+"""Where trials of working trees are recorded: no branch, so that neither custody nor a `git push` takes it along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +251,24 @@ class Config:
         """Return the configuration with the branch of trials in the place of the ledger's."""
         return replace(self, ledger=self.trials)
 
+    def for_local_trials(self) -> Self:
+        """Return the configuration with the trials that never leave this clone in the place of the ledger."""
+        return replace(self, ledger=LOCAL_TRIALS, remote=None)
+
     @property
     def is_for_trials(self) -> bool:
-        """Whether its ledger is the branch of trials: other first commit, no decisions, no notes."""
-        return self.ledger == self.trials
+        """Whether its ledger holds trials: other first commit, no decisions, no notes."""
+        return self.is_local or self.ledger == self.trials
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its ledger is no branch and stays in this clone."""
+        return self.ledger == LOCAL_TRIALS and self.remote is None
+
+    @property
+    def ledger_ref(self) -> str:
+        """The full name of its ledger."""
+        return LOCAL_TRIALS if self.is_local else f"refs/heads/{self.ledger}"
 
 
 @dataclass(frozen=True, slots=True)

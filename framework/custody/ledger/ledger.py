@@ -53,7 +53,8 @@ class GitLedger:
         self.repository = _repository(where)
         self.identity = identity or find_identity(self.repository)
         self._standing = Standing(self.repository, config)
-        self._index = Index(self.repository, "trials.db" if config.is_for_trials else "index.db")
+        kind = "local-trials" if config.is_local else "trials" if config.is_for_trials else "index"
+        self._index = Index(self.repository, f"{kind}.db")
         self._lock = threading.RLock()
         self._reader = Reader(self.repository, self._lock)
         hand = Hand(self.identity, tool, clock, readme)

@@ -26,7 +26,7 @@ class Standing:
         self.branch = config.ledger
         self.remote = config.remote
         self.trials = config.is_for_trials
-        self.local = f"refs/heads/{config.ledger}"
+        self.local = config.ledger_ref
         self.landed = f"refs/remotes/{config.remote}/{config.ledger}"
         self.checked = f"refs/custody/{config.remote}/{config.ledger}"
         self.notes = f"refs/custody/{config.remote}/notes/{NOTES_REF.removeprefix('refs/notes/')}"

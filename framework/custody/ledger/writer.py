@@ -51,7 +51,7 @@ class Writer:
         self._standing = standing
         self._repository = standing.repository
         self._config = config
-        self._ref = f"refs/heads/{config.ledger}"
+        self._ref = config.ledger_ref
         self._index = index
         self._reader = reader
         self._hand = hand
@@ -137,7 +137,7 @@ class Writer:
 
         A local line that holds nothing of its own follows what has landed. The caller holds `append.lock`.
         """
-        ref = branch_ref(self._repository, self._config.ledger)
+        ref = self._ref if self._config.is_local else branch_ref(self._repository, self._config.ledger)
         line = self._standing.line()
         head = line.tip
         if line.landed is not None and not line.pending and head != line.landed:

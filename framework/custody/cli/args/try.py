@@ -14,9 +14,9 @@ from custody.cli.output import Output
 HELP = "train and measure the working tree beside production; promotes nothing"
 EXAMPLES = """\
 examples:
-  custody try                               all models that the working tree changes, uncommitted edits included
+  custody try                               all models that the working tree changes; stays in this clone
   custody try churn --set train.max_depth=6
-  custody try --commit                      the commit as it is: after the merge, apply takes its results over
+  custody try --commit                      the commit, shared: after the merge, apply takes its results over
 
 exit codes: 0 done, 1 all failed (or --commit and the tree is not clean), 4 a gate or a rule would refuse it,
 7 partly done or not shared, 130/143 interrupted"""

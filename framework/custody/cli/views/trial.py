@@ -129,7 +129,10 @@ def _gates(run: Run) -> Iterator[str]:
 
 def _end(result: TrialResult) -> Iterator[str]:
     recorded = sum(item.recorded for item in result.models)
-    where = f"{plural(recorded, 'trial')} recorded on {one_line(result.branch)}" if recorded else "No trial recorded"
+    kept = "on" if result.tried.committed else "in this clone only, on"
+    where = (
+        f"{plural(recorded, 'trial')} recorded {kept} {one_line(result.branch)}" if recorded else "No trial recorded"
+    )
     yield f"{where}; nothing is promoted."
     for line in result.shared.left_out if result.shared else ():
         yield one_line(line)
