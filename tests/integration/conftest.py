@@ -12,3 +12,12 @@ from tests.integration.repository import Repository
 def make(tmp_path: Path) -> Callable[..., Repository]:
     """Make a project; files given by path replace or add to the usual ones."""
     return lambda **files: Repository.create(tmp_path, files.get("files"))
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A project whose two models are trained, recorded and in production; copy it, or take back what you do."""
+    made = Repository.create(tmp_path_factory.mktemp("applied"))
+    done = made.apply()
+    assert done.code == 0, done.err
+    return made

@@ -14,14 +14,6 @@ from tests.integration.repository import Repository, loans
 from tests.unit.host.server import REPOSITORY, TOKEN, Host, serving
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository.create(tmp_path_factory.mktemp("comment"))
-    done = made.apply()
-    assert done.code == 0, done.err
-    return made
-
-
 @pytest.fixture
 def branch(applied: Repository) -> Iterator[Repository]:
     """The applied project on a branch of its own; whatever a test did is taken back."""

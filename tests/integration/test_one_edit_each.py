@@ -11,15 +11,6 @@ import pytest
 from tests.integration.repository import Repository, loans
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A project whose two models are trained, recorded and in production."""
-    made = Repository.create(tmp_path_factory.mktemp("applied"))
-    done = made.apply()
-    assert done.code == 0, done.err
-    return made
-
-
 @pytest.fixture
 def settled(applied: Repository) -> Iterator[Repository]:
     """The applied project; whatever a test did is taken back, in the specs and on the ledger."""

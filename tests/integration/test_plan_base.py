@@ -11,14 +11,6 @@ from tests.integration.clones import clone, copied, deeper, hosted
 from tests.integration.repository import Repository
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository.create(tmp_path_factory.mktemp("applied"))
-    done = made.apply()
-    assert done.code == 0, done.err
-    return made
-
-
 @pytest.fixture
 def project(applied: Repository, tmp_path: Path) -> Repository:
     """A project with a branch that edits `risk`."""
