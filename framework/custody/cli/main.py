@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from custody import __version__
 from custody.cli.output import Output
@@ -43,7 +43,6 @@ global options, before or after the verb:
   -C DIR         work as if started in DIR
   --json         the same facts as JSON on stdout
   -q, --quiet    results and errors only
-  -v, --verbose  say more
   --no-color     no colours (also: NO_COLOR=1)"""
 
 
@@ -60,6 +59,19 @@ class Verb(Protocol):
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are `UsageError`s (exit 64) with a near miss named."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Take options and names in any order: by itself argparse refuses `add NAME --from-source VERSION`."""
+        names = [action for action in self._actions if not action.option_strings]
+        if self._mixing or not names or any(action.nargs == argparse.PARSER for action in names):
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, code="E640", help=(f"{self.prog} --help",))
@@ -86,7 +98,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             json_mode=options.json,
             no_color=options.no_color,
             quiet=options.quiet,
-            verbose=options.verbose,
         )
         return _guarded(lambda: _dispatch(rest, out), out)
     except UsageError as error:
@@ -195,7 +206,6 @@ def _globals() -> Parser:
     parser.add_argument("-C", dest="directory", default=".")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-q", "--quiet", action="store_true")
-    parser.add_argument("-v", "--verbose", action="store_true")
     parser.add_argument("--no-color", action="store_true")
     return parser
 

@@ -29,7 +29,6 @@ class Output:
     terminal: bool = False
     github: bool = False
     quiet: bool = False
-    verbose: bool = False
     directory: Path = field(default_factory=Path)
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
@@ -43,7 +42,6 @@ class Output:
         json_mode: bool = False,
         no_color: bool = False,
         quiet: bool = False,
-        verbose: bool = False,
     ) -> Self:
         """Return the output that fits the environment and the streams of this process."""
         watched = sys.stderr.isatty() and not environ.get("CI")
@@ -53,7 +51,6 @@ class Output:
             terminal=watched and not json_mode and environ.get("TERM") != "dumb",
             github=environ.get("GITHUB_ACTIONS") == "true",
             quiet=quiet,
-            verbose=verbose,
             directory=directory or Path(),
             stdout=sys.stdout,
             stderr=sys.stderr,

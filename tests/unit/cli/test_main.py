@@ -20,7 +20,7 @@ from custody import __version__
 from custody.cli import main as module
 from custody.cli.main import main
 from custody.cli.output import Output
-from custody.errors import LockedError, RefusedError, StalePlanError
+from custody.errors import LockedError, RefusedError, StalePlanError, UsageError
 from tests.unit.app.history import History
 
 
@@ -127,14 +127,29 @@ def test_options_before_and_after_the_verb(tmp_path: Path) -> None:
 
     with verb("again", run):
         for options in (
-            ["-C", str(tmp_path), "--json", "-q", "-v", "--no-color", "again", "--file", "x"],
-            ["again", "--file", "x", f"-C{tmp_path}", "--json", "-q", "-v", "--no-color"],
-            ["-q", "again", "--json", "--file", "x", "-v", "-C", str(tmp_path)],
+            ["-C", str(tmp_path), "--json", "-q", "--no-color", "again", "--file", "x"],
+            ["again", "--file", "x", f"-C{tmp_path}", "--json", "-q", "--no-color"],
+            ["-q", "again", "--json", "--file", "x", "-C", str(tmp_path)],
         ):
             assert main(options) == 0
     for args, out in seen:
         assert args.file == "x"
-        assert (out.directory, out.json_mode, out.quiet, out.verbose, out.color) == (tmp_path, True, True, True, False)
+        assert (out.directory, out.json_mode, out.quiet, out.color) == (tmp_path, True, True, False)
+
+
+def test_names_and_options_in_any_order() -> None:
+    from custody.cli.main import Parser
+
+    parser = Parser(prog="custody data")
+    add = parser.add_subparsers(dest="command", required=True).add_parser("add")
+    add.add_argument("name")
+    add.add_argument("rest", nargs="*")
+    add.add_argument("--from-source", action="store_true")
+    for order in ("loans v2 --from-source", "loans --from-source v2", "--from-source loans v2"):
+        found = parser.parse_args(["add", *order.split()])
+        assert (found.name, found.rest, found.from_source) == ("loans", ["v2"], True)
+    with pytest.raises(UsageError):
+        parser.parse_args(["add", "--from-source"])
 
 
 @pytest.mark.parametrize(
