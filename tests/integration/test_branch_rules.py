@@ -12,14 +12,6 @@ from tests.integration.clones import clone, copied, deeper, hosted
 from tests.integration.repository import Repository
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository.create(tmp_path_factory.mktemp("applied"))
-    done = made.apply()
-    assert done.code == 0, done.err
-    return made
-
-
 @pytest.fixture
 def project(applied: Repository, tmp_path: Path) -> Repository:
     return copied(applied, tmp_path)
@@ -175,10 +167,32 @@ def test_a_shared_ledger_that_is_not_here_is_never_an_empty_one(project: Reposit
     assert "the ledger is not here" in done.err
     [command] = commands(done.err)
     assert command.startswith("git fetch origin mlops/ledger:")
+    for verb in (["status"], ["log"], ["log", "--trials"], ["trace", "risk"], ["show", "risk"]):
+        done = fresh.custody(*verb)
+        assert done.code == 1
+        assert "error[E422]: the ledger is not here" in done.err
     subprocess.run(shlex.split(command), cwd=fresh.root, env=fresh.variables(), check=True)
     done = fresh.custody("plan")
     assert done.code == 0
     assert "Nothing to do" in done.out
+
+
+def test_a_host_that_has_no_ledger_yet_is_told_from_one_that_was_not_fetched(
+    project: Repository, tmp_path: Path
+) -> None:
+    config = project.root / ".mlops" / "config.yaml"
+    config.write_text(config.read_text() + "remote: origin\n")
+    project.commit("Share the ledger")
+    host = hosted(project, tmp_path)
+    project.git("push", "-q", "origin", ":mlops/ledger")
+    fresh = clone(project, host, tmp_path / "fresh")
+    done = fresh.custody("plan")
+    assert done.code == 1
+    assert "there is no ledger yet: origin had no mlops/ledger when it was last fetched" in done.err
+    first, second = commands(done.err)
+    assert first.startswith("custody apply ")
+    assert fresh.custody(second.split()[1]).code == 0
+    assert set(fresh.plan()) == {"debt", "risk"}
 
 
 def test_a_ledger_that_is_not_shared_may_be_empty(project: Repository) -> None:

@@ -18,14 +18,6 @@ LOCAL = "custody/local/trials"
 """What trials of the working tree are recorded on."""
 
 
-@pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository.create(tmp_path_factory.mktemp("applied"))
-    done = made.apply()
-    assert done.code == 0, done.err
-    return made
-
-
 @pytest.fixture
 def project(applied: Repository, tmp_path: Path) -> Repository:
     """An own copy of the applied project, on a branch for a change."""
@@ -198,6 +190,31 @@ def test_apply_adopts_the_trial_of_a_commit_after_the_merge(project: Repository)
     project.edit("models/risk/gates.yaml", "min: 0.55", "min: 0.56")
     assert project.apply().code == 0
     assert trailer(project, "Adopted", "mlops/ledger") == [""]
+
+
+def test_the_trial_of_a_working_tree_names_the_job_that_ran_it(project: Repository) -> None:
+    deeper(project)
+    job = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_ACTOR": "ann-dev",
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_REPOSITORY": "acme/models",
+        "GITHUB_RUN_ID": "42",
+        "GITHUB_REF": "refs/pull/7/merge",
+    }
+    project.environment.update(job)
+    trial = str(tried(project, "--set", "seed=3", "risk")["trial"])
+    project.environment.clear()
+    assert trailer(project, "Actor") == ["ann-dev (GitHub Actions)"]
+    assert trailer(project, "Job") == ["https://github.com/acme/models/actions/runs/42"]
+    assert trailer(project, "Change") == ["#7"]
+    assert trailer(project, "Behalf") == [""]
+    assert "ann-dev (GitHub Actions)" in project.custody("log", "--trials").out
+    facts = {fact["label"]: fact for fact in project.custody("trace", trial[:10], "--json").json["facts"]}
+    assert facts["ran"]["value"]["actor"] == "ann-dev (GitHub Actions)"
+    assert (facts["job"]["text"], facts["change"]["text"]) == ("https://github.com/acme/models/actions/runs/42", "#7")
+    assert facts["tried"]["text"] == "working tree, on max-depth, with seed=3"
+    assert "models" in project.git(*facts["tried"]["command"].split()[1:])
 
 
 def test_nothing_is_adopted_where_the_configuration_forbids_it(project: Repository) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from custody.app.project import Project
 from custody.errors import LedgerError, RefusedError
-from custody.git.branches import branch_heads, merge_base, on_any, remotes
-from custody.git.refs import read_ref
+from custody.git.branches import branch_heads, brings_all, merge_base, on_any, remotes
 
 
 def serve(project: Project, commit: str) -> None:
@@ -39,15 +38,23 @@ def serve(project: Project, commit: str) -> None:
 
 
 def require_ledger(project: Project) -> None:
-    """Refuse, with LedgerError, to take a shared ledger that was not fetched for an empty one."""
+    """Refuse, with LedgerError, to take a shared ledger that was not fetched for an empty one. Asks nobody."""
     remote, ledger = project.config.remote, project.config.ledger
     if remote is None or project.ledger.head() is not None:
         return
     repository = project.worktree.repository
+    if remote in remotes(repository) and brings_all(repository, remote):
+        raise LedgerError(
+            f"there is no ledger yet: {remote} had no {ledger} when it was last fetched",
+            code="E422",
+            help=(
+                f"custody apply   the first one makes it (on {project.config.branch})",
+                f"custody sync    asks {remote} again, and begins it here where there is still none",
+            ),
+        )
     # the pattern is no error where there are no notes yet
     fetch = f"git fetch {remote} {ledger}:refs/remotes/{remote}/{ledger} 'refs/notes/mlops*:refs/notes/mlops*'"
-    known = read_ref(repository, f"refs/remotes/{remote}/{ledger}")
-    because = (f"{remote}/{ledger} is at {known[:7]}",) if known else ()
+    because: tuple[str, ...] = ()
     if remote not in remotes(repository):
         because = (f"there is no remote {remote!r}",)
         fetch = f"git remote add {remote} URL && {fetch}"

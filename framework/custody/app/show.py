@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from custody.app.branch import require_ledger
 from custody.app.project import Project
 from custody.app.records import Recorded, find_run
 from custody.errors import UsageError
 
 
 def show(project: Project, target: str) -> Recorded:
-    """Return the run that `target` names with all its records; see `find_run`."""
+    """Return the run that `target` names with all its records; see `find_run`.
+
+    Raises LedgerError where a shared ledger was not fetched.
+    """
+    require_ledger(project)
     return find_run(project.ledger, target)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from custody.app.branch import require_ledger
 from custody.app.project import Project
 from custody.core.holds import hold_words
 from custody.domain.plan import Change, Plan
@@ -47,9 +48,13 @@ class Status:
 
 
 def read_status(project: Project, models: Sequence[str] = ()) -> Status:
-    """Compare the working tree with the ledger, for `models` or for all. Raises UsageError for an unknown one."""
+    """Compare the working tree with the ledger, for `models` or for all.
+
+    Raises UsageError for an unknown one, LedgerError where a shared ledger was not fetched.
+    """
     from custody.app.plan import make_plan
 
+    require_ledger(project)
     state = project.ledger.state()
     plan: Plan | None = None
     problem = ""

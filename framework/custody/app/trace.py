@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from custody.app.authorship import authorship
+from custody.app.branch import require_ledger
 from custody.app.project import Project
 from custody.app.records import Recorded, find_record, find_run, recorded
 from custody.core.recording import gate_line
@@ -59,13 +60,18 @@ class Trace:
 
 
 def trace(project: Project, target: str) -> Trace:
-    """Trace MODEL[@STAGE | @vN], a run, or a commit of the source branch.
+    """Trace MODEL[@STAGE | @vN], a run, a trial, or a commit of the source branch.
 
-    Raises UsageError where nothing is recorded of it, LedgerError where an id is ambiguous.
+    Raises UsageError where nothing is recorded of it, LedgerError where an id is ambiguous or a shared ledger was not
+    fetched.
     """
+    require_ledger(project)
     try:
         found = find_run(project.ledger, target)
     except UsageError:
+        if find_record(project.trials, target):
+            found = find_run(project.trials, target)
+            return Trace(target, f"trial of {_title(found)}", tuple(_trial(project, found)))
         if entry := find_record(project.ledger, target):
             return Trace(target, entry.subject, tuple(_record(project, entry)))
         commit = _source_commit(project, target)
@@ -123,6 +129,20 @@ def _chain(project: Project, found: Recorded) -> Iterator[Fact]:
     yield from _recipe(found)
     yield from _results(project, found)
     yield from _history(found)
+
+
+def _trial(project: Project, found: Recorded) -> Iterator[Fact]:
+    """The chain of a trial; its code is the source tree beside its record, not that of the commit it stands on."""
+    entry = found.entry
+    yield _who_ran(found)
+    yield from _behind(entry)
+    words = [str(entry.trailer("Trial"))]
+    words += [f"{word} {entry.trailer(key)}" for word, key in (("on", "Branch"), ("with", "Set")) if entry.trailer(key)]
+    yield Fact("tried", ", ".join(words), f"{entry.commit}:source", f"git show {entry.commit[:_SHORT]}:source")
+    yield from _people(project, found.run)
+    yield from _data(project, found)
+    yield from _recipe(found)
+    yield from _results(project, found)
 
 
 def _who_ran(found: Recorded) -> Fact:

@@ -43,9 +43,9 @@ class TrialRecorder(Recorder):
 
     @cached_property
     def source(self) -> Source:
-        """The commit that the tree stands on; what is not committed has no author but who runs it."""
-        source = super().source
-        return source if self._tried.committed else Source(source.commit, "")
+        """The commit that the tree stands on; what is not committed has no author, only who and what runs it."""
+        source, job = super().source, self._project.job
+        return source if self._tried.committed else Source(source.commit, "", job.change, job.url, job.actor)
 
     @property
     def tree(self) -> str:

@@ -27,6 +27,16 @@ def remotes(repository: Repository) -> list[str]:
         return []
 
 
+def brings_all(repository: Repository, remote: str) -> bool:
+    """Whether a plain fetch brings all branches of the remote, and one has: what is not here was not there then."""
+    try:
+        specs = list(repository.raw.remotes[remote].fetch_refspecs)
+        fetched = any(name.startswith(f"refs/remotes/{remote}/") for name in repository.raw.references)
+    except FAILURES:
+        return False
+    return fetched and f"+refs/heads/*:refs/remotes/{remote}/*" in specs
+
+
 def on_any(repository: Repository, commit: str, heads: Iterable[str]) -> bool:
     """Whether `commit` is one of these heads or an ancestor of one, as far as the history is here."""
     return any(is_ancestor(repository, commit, head) for head in heads)
