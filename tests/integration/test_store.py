@@ -180,6 +180,48 @@ def test_a_trial_of_one_clone_is_adopted_by_another(ann: Repository, tmp_path: P
     assert bob.run_json("risk")["artifact"] in here(bob)
 
 
+def test_gc_drops_what_nothing_needs_and_a_fresh_clone_still_works(ann: Repository, tmp_path: Path) -> None:
+    applied(ann)
+    first = named(ann.run_json("risk"))
+    ann.edit("models/risk/gates.yaml", "min: 0.55", "min: 0.9999")
+    runs: list[set[str]] = []
+    for depth in (4, 5):
+        ann.write(
+            "models/risk/pipeline.yaml",
+            f"train:\n  uses: sklearn.DecisionTreeClassifier\n  with: {{max_depth: {depth}}}\n",
+        )
+        ann.commit(f"Depth {depth}")
+        assert ann.apply().code == 4
+        runs.append(named(ann.run_json("risk")))
+    rejected, last = runs
+    told = ann.custody("store", "--json").json
+    before = on_branch(ann)
+    assert told["branch"]["objects"] == len(before)
+    head = ann.head()
+    dry = ann.custody("store", "gc", "--dry-run", "--days", "0", "--json")
+    assert dry.code == 0, dry.err
+    assert (ann.head(), on_branch(ann)) == (head, before)
+    done = ann.custody("store", "gc", "--days", "0", "--json")
+    assert done.code == 0, done.err
+    left = on_branch(ann)
+    assert set(before) - set(left) == rejected - first - last - named(ann.run_json("debt"))
+    assert done.json["dropped"] == dry.json["dropped"] != {"objects": 0, "bytes": 0}
+    assert done.json["before"]["objects"] == len(before)
+    assert done.json["after"]["objects"] == len(left)
+    assert {"in a stage", "the last run of its model"} <= set(done.json["kept"])
+    assert ann.subjects(head)[-1].startswith("gc store: ")
+    again = ann.custody("store", "gc", "--days", "0")
+    assert again.code == 0
+    assert ann.head() == ann.git("rev-parse", done.json["commit"])
+    ann.git("push", "-q", "origin", "main")
+    bob = clone(ann, tmp_path / "bob", "--filter=blob:none")
+    assert bob.plan().keys() == ann.plan().keys()
+    assert "v1" in bob.custody("trace", "risk").out
+    bob.edit("models/risk/gates.yaml", "min: 0.9999", "min: 0.56")
+    (bob.root / "data/loans.csv").unlink()
+    assert [item["ran"] for item in applied(bob)["models"] if item["model"] == "risk"] == [[]]
+
+
 def test_a_host_that_refuses_the_branch_still_gets_the_records(ann: Repository, tmp_path: Path) -> None:
     hook = tmp_path / "host.git" / "hooks" / "update"
     hook.write_text('#!/bin/sh\n[ "$1" = refs/heads/mlops/store ] && { echo "no content here"; exit 1; }\nexit 0\n')

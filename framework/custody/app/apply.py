@@ -101,7 +101,8 @@ def _sharing(shared: Shared, recorder: Recorder) -> dict[str, Any]:
     if shared.landed:
         return {"unshared_reason": "", "share_note": shared.reason, "left_out": shared.left_out}
     pending = tuple(f"{entry.subject} ({entry.commit[:7]})" for entry in shared.pending)
-    return {"pending": pending, "undecided": recorder.decisions.waiting, "unshared_reason": shared.reason}
+    told = {"pending": pending, "undecided": recorder.decisions.waiting, "unshared_reason": shared.reason}
+    return told | {"left_out": shared.left_out}
 
 
 def _committed_head(project: Project) -> str:

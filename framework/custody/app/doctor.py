@@ -14,7 +14,9 @@ from enum import StrEnum
 from importlib import metadata
 
 from custody.app.project import Project
+from custody.app.store import usage
 from custody.errors import CustodyError
+from custody.git.contents import BRANCH, SIZE_LIMIT
 from custody.git.diagnosis import git_version, kind_of, left_locks, protection_of, reach, setting
 from custody.git.identity import find_identity
 from custody.git.refs import read_ref
@@ -66,6 +68,7 @@ def _checks(project: Project) -> Iterator[Check]:
         ("repository", _repository),
         ("ledger", _ledger),
         ("notes", _notes),
+        ("store", _store),
         ("remote", _remote),
         ("protection", _protection),
         ("clock", _clock),
@@ -141,6 +144,23 @@ def _notes(project: Project) -> Iterator[Check]:
         yield Check("reading", Standing.FAIL, f"not set in this clone: {', '.join(missing)}", "custody doctor --fix")
     else:
         yield Check("reading", Standing.OK, "git mlog, git mshow and notes in git log are set")
+
+
+def _store(project: Project) -> Iterator[Check]:
+    """The branch of small content. What is only here is classified, too large, or of a run that was not shared."""
+    if project.config.remote is None:
+        return
+    used = usage(project)
+    local = f"; in this clone alone: {used.local}" if used.local else ""
+    if used.branch is None:
+        text = f"{BRANCH} was not fetched, or {project.config.remote} has none{local}"
+        yield Check("store", Standing.NOTE, text, "custody sync")
+        return
+    size = f"{used.branch.size / 1e6:,.1f} of {SIZE_LIMIT / 1e6:,.0f} MB in {used.branch.objects} objects"
+    unread = f" ({used.unknown} not fetched, of unknown size)" if used.unknown else ""
+    full = used.branch.size > SIZE_LIMIT
+    remedy = "custody store gc --dry-run" if full else ""
+    yield Check("store", Standing.FAIL if full else Standing.OK, f"{BRANCH}: {size}{unread}{local}", remedy)
 
 
 def _remote(project: Project) -> Iterator[Check]:

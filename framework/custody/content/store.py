@@ -93,6 +93,12 @@ class FileStore:
         """Whether the object is here. Never raises."""
         return bool(_DIGEST.fullmatch(digest)) and _ordinary(self._place(digest))
 
+    def digests(self) -> Iterator[str]:
+        """Yield the names of all objects that are here. Verifies nothing."""
+        for path in (self.root / "sha256").glob("??/*"):
+            if _DIGEST.fullmatch(digest := path.parent.name + path.name):
+                yield digest
+
     def _place(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise StoreError(f"{digest[:80]!r} is not the name of an object: 64 hexadecimal digits are expected")

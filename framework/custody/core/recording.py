@@ -201,6 +201,20 @@ def retire_record(record_id: str, state: ModelState, source: Source) -> Record |
     return Record(record_id, Kind.RETIRE, subject, trailers, state.name, notes=((source.commit, subject),))
 
 
+def gc_record(record_id: str, kept: Mapping[str, int], dropped: Mapping[str, int], source: Source) -> Record:
+    """Return the record of content that was dropped from the branch; `kept` and `dropped` are bytes by digest."""
+    after = sum(kept.values())
+    sizes = f"{after + sum(dropped.values()):,} → {after:,} bytes"
+    subject = f"gc store: {_objects(dropped)} dropped, {len(kept):,} kept ({sizes})"
+    told = (("Dropped", dropped), ("Kept", kept))
+    trailers = [(name, f"{_objects(items)}, {sum(items.values())} bytes") for name, items in told]
+    return Record(record_id, Kind.GC, subject, (*trailers, *source.trailers), body="\n".join(sorted(dropped)))
+
+
+def _objects(items: Mapping[str, int]) -> str:
+    return f"{len(items)} object{'' if len(items) == 1 else 's'}"
+
+
 def gate_line(gate: GateResult) -> str:
     """Return one gate in words: `pass roc_auc.min 0.9912 ≥ 0.97`."""
     sign = {"max": "≤", "max_drop": "worse by at most"}.get(gate.gate.rpartition(".")[2], "≥")

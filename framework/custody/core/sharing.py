@@ -89,6 +89,25 @@ def _refusal(item: Named, landed: Landed) -> str:
     return ""
 
 
+def results_of(run: Run) -> tuple[str, ...]:
+    """Return the digests of what a run came to: its artifact, and what was measured of it."""
+    step = run.steps.get("evaluate")
+    measured = (
+        (step.output.ref.object, *(ref.object for ref in step.output.extra.values())) if step and step.output else ()
+    )
+    return tuple(dict.fromkeys(digest for digest in (run.artifact, *measured) if digest))
+
+
+def files_of(value: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the digests of the files of a recorded data version."""
+    files = value.get("files")
+    return (
+        tuple(str(item["sha256"]) for item in files if isinstance(item, dict) and "sha256" in item)
+        if isinstance(files, list)
+        else ()
+    )
+
+
 def _named(records: Iterable[Record]) -> Iterator[Named]:
     for record in records:
         for path, data in record.files.items():
@@ -108,9 +127,3 @@ def _of_run(run: Run) -> Named:
 def _of_data(value: dict[str, object]) -> Named:
     name, told = str(value["dataset"]), value.get("classification")
     return Named(f"{name}@{value['version']}", name, str(told) if told else None, files_of(value))
-
-
-def files_of(version: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the digests of the stored files that the record of a dataset version names."""
-    files = version["files"]
-    return tuple(str(item["sha256"]) for item in files) if isinstance(files, list) else ()

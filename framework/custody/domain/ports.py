@@ -51,6 +51,20 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Collection:
+    """A gc of the content that travels in Git, made on the freshest head and made anew where that moved.
+
+    `keep` returns the digests that stay; `record` gets the sizes in bytes of what stays and of what goes, by digest (0
+    where this clone does not know it), and returns the record, the same id each time; None: nothing is dropped.
+    """
+
+    keep: Callable[[], frozenset[str]]
+    record: Callable[[Mapping[str, int], Mapping[str, int]], Record | None]
+    branches: tuple[str, ...] = ()
+    """Other branches that `keep` reads; they are fetched together with the content."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
     """What came of sharing. Where `landed` is False no decision was made, and the facts `pending` are safe, here only.
 
@@ -116,6 +130,12 @@ class Ledger(Protocol):
 
         Without a remote the decisions are made here at once. Raises LedgerError where the shared ledger was rewritten,
         belongs to another project, or cannot be read.
+        """
+
+    def collect(self, collection: Collection, deadline: float = 60.0) -> Shared:
+        """Drop content from the shared branch, with its record in the same push, trying for `deadline` seconds.
+
+        Raises LedgerError as `share` does, and where the history here is not whole.
         """
 
     def fetch(self, *, first: bool = False) -> Fetched:

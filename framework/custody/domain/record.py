@@ -26,15 +26,16 @@ class Kind(StrEnum):
     REGISTER = "register"
     PROMOTION = "promotion"
     RETIRE = "retire"
+    GC = "gc"
 
     @property
     def decision(self) -> bool:
-        return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE}
+        return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE, Kind.GC}
 
     @property
     def moves_stages(self) -> bool:
         """Whether it may change what the stages point to, and with it the README of the branch."""
-        return self.decision or self is Kind.HOLD
+        return (self.decision and self is not Kind.GC) or self is Kind.HOLD
 
 
 class RunStatus(StrEnum):

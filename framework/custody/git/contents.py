@@ -20,6 +20,8 @@ OBJECT_LIMIT = 5_000_000
 """Bytes of the largest object that travels in Git."""
 SHARE_LIMIT = 25_000_000
 """Bytes that one share adds at most."""
+SIZE_LIMIT = 500_000_000
+"""Bytes of the branch from which a gc is asked for: hosts want whole repositories to stay below some GB."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +60,26 @@ def join_contents(repository: Repository, base: str | None, objects: Mapping[str
     tree = repository.write_tree(repository.commit(base).tree if base else None, blobs)
     count = f"{len(added)} object{'' if len(added) == 1 else 's'}"
     return repository.write_commit(tree, (base,) if base else (), f"store: {count}\n", author)
+
+
+def list_contents(repository: Repository, commit: str | None) -> dict[str, str]:
+    """Return the blob id of each object on the branch at `commit`, by digest. Raises GitError where it is damaged."""
+    tree = repository.commit(commit).tree if commit else None
+    found = {
+        path.removeprefix("sha256/").replace("/", ""): blob for path, blob in repository.changed(None, tree) if blob
+    }
+    return {digest: blob for digest, blob in found.items() if _DIGEST.fullmatch(digest)}
+
+
+def sizes(repository: Repository, blobs: Mapping[str, str]) -> dict[str, int]:
+    """Return the bytes of each object; 0 where a partial clone does not have it. Fetches nothing."""
+    return {digest: repository.size(blob) if repository.has(blob) else 0 for digest, blob in blobs.items()}
+
+
+def narrowed_contents(repository: Repository, base: str, blobs: Mapping[str, str], author: Person) -> str:
+    """Return a commit on `base` that holds these objects alone; moves no ref. What is dropped stays in its history."""
+    tree = repository.write_tree(None, {_path(digest): blob for digest, blob in blobs.items()})
+    return repository.write_commit(tree, (base,), f"store: gc, {len(blobs)} objects kept\n", author)
 
 
 class ContentBranch:

@@ -103,6 +103,13 @@ class Repository:
             self.promised([blob_id])
         return self._read(blob_id, ObjectType.BLOB)
 
+    def size(self, object_id: str) -> int:
+        """Return the bytes of an object without reading it. Raises GitError where it is missing."""
+        try:
+            return int(self.raw.odb.read_header(object_id)[1])
+        except FAILURES as error:
+            raise _damaged(object_id) from error
+
     def entry(self, tree_id: str, path: str) -> TreeEntry | None:
         """Return what lies at `path` below the tree; None where there is nothing."""
         try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from custody.domain.ports import Decision
+from custody.domain.ports import Collection, Decision
 from custody.git.contents import STORE_REF
 from custody.git.notes import NOTES_REF
 
@@ -41,6 +41,7 @@ class Share:
     locked: int = 0
     others: int = 0
     warning: str = ""
+    collection: Collection | None = None
 
     @property
     def over(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from custody.core.sharing import Landed, named_by
-from custody.domain.ports import Store
+from custody.domain.ports import Collection, Store
 from custody.domain.record import Record
 from custody.errors import StoreError
 from custody.git.contents import (
@@ -17,7 +17,10 @@ from custody.git.contents import (
     find_blob,
     join_contents,
     landed_ref,
+    list_contents,
+    narrowed_contents,
     refspec,
+    sizes,
 )
 from custody.git.objects import Person, Repository
 from custody.git.refs import is_ancestor, move_ref, read_ref
@@ -56,6 +59,24 @@ class Contents:
         landed = read_ref(self._repository, landed_ref(self._remote))
         joined = join_contents(self._repository, landed, dict(self._objects(landed, records)), author())
         return None if joined == landed else joined
+
+    def collected(
+        self, collection: Collection, joined: str | None, author: Callable[[], Person]
+    ) -> tuple[Record, str] | None:
+        """Return the record of a gc and the commit without what it drops, on `joined` or on what has landed.
+
+        None where it drops nothing.
+        """
+        base = joined or read_ref(self._repository, landed_ref(self._remote))
+        if base is None:
+            return None
+        there, keep = list_contents(self._repository, base), collection.keep()
+        kept = {digest: blob for digest, blob in there.items() if digest in keep}
+        dropped = {digest: blob for digest, blob in there.items() if digest not in keep}
+        record = collection.record(sizes(self._repository, kept), sizes(self._repository, dropped))
+        if record is None:
+            return None
+        return record, narrowed_contents(self._repository, base, kept, author())
 
     def settle(self, commit: str) -> None:
         """Remember what has landed. Git itself moves the ref where the remote's refspec covers it."""

@@ -15,7 +15,7 @@ from typing import Self
 
 from custody.core.sharing import Landed
 from custody.domain.graph import StepRecord
-from custody.domain.ports import Decision, Fetched, Shared, Store
+from custody.domain.ports import Collection, Decision, Fetched, Shared, Store
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
 from custody.domain.spec import Config
 from custody.errors import CustodyError, LedgerError, PartialError
@@ -159,6 +159,17 @@ class GitLedger:
                 if commit and (entry := self._reader.entry(commit)):
                     commits[entry.id] = commit
         return Shared(True, commits)
+
+    def collect(self, collection: Collection, deadline: float = 60.0) -> Shared:
+        """Drop content from `mlops/store`, with its record in the same push, trying for `deadline` seconds.
+
+        Raises LedgerError as `share` does, and where the history here is not whole or nothing is shared.
+        """
+        if self.remote is None:
+            raise LedgerError("nothing is shared: there is no branch to drop content from", help=("custody doctor",))
+        if not self.complete and not self._deepened():
+            raise LedgerError("a gc needs the whole ledger, and this clone is shallow", help=("git fetch --unshallow",))
+        return self._sharing.share((), deadline, collection)
 
     def fetch(self, *, first: bool = False) -> Fetched:
         """Bring the shared ledger here; with `first` its newest state alone, and files when they are read.

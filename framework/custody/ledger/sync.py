@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from custody.core.landing import Line
-from custody.domain.ports import Decision, Fetched, Shared
+from custody.domain.ports import Collection, Decision, Fetched, Shared
 from custody.domain.record import Entry
 from custody.errors import CustodyError, LedgerError
 from custody.git.contents import STORE_REF
@@ -77,16 +77,17 @@ class Sharing:
         with file_lock(self._repository.common_dir, "share.lock"):
             return self._fetch(first=first)
 
-    def share(self, decisions: Sequence[Decision], deadline: float) -> Shared:
-        """Land own facts and the decisions. Raises LedgerError where that can never succeed as things are."""
+    def share(self, decisions: Sequence[Decision], deadline: float, collection: Collection | None = None) -> Shared:
+        """Land own facts, the decisions and a gc. Raises LedgerError where that can never succeed as things are."""
         with file_lock(self._repository.common_dir, "share.lock"), refusals():
             self._clear_locks()
-            share = Share(decisions, deadline)
+            share = Share(decisions, deadline, collection=collection)
             while True:
                 began = time.monotonic()
                 # facts alone may be offered on what is known; most often nobody else has landed anything meanwhile
-                if share.decisions or share.tries or read_ref(self._repository, self._standing.landed) is None:
-                    fetched = self._fetch(first=False)
+                known = read_ref(self._repository, self._standing.landed) is not None
+                if share.decisions or share.collection or share.tries or not known:
+                    fetched = self._fetch(first=False, branches=collection.branches if collection else ())
                     share.others += fetched.others
                     if fetched.offline:
                         return self._unshared(f"{self._remote} was not reached: {fetched.offline}")
@@ -119,7 +120,8 @@ class Sharing:
 
     def _answered(self, share: Share, candidate: Candidate, pushed: Pushed) -> Shared | None:
         fate = fate_of(pushed, self._standing.local)
-        if fate is Fate.NO_ATOMIC:
+        # a gc without its record would drop what a record of somebody else has just named
+        if fate is Fate.NO_ATOMIC and share.collection is None:
             pushed = self._push_one_by_one(candidate)
             fate = fate_of(pushed, self._standing.local)
         match fate:
@@ -136,12 +138,16 @@ class Sharing:
             case Fate.SERVER_LOCK:
                 share.locked += 1
                 return None if share.locked < _LOCKED_TRIES else self._server_locked(share)
-            case Fate.REFUSED if pushed.culprits and not {*pushed.culprits} - {NOTES_REF, STORE_REF}:
+            case Fate.REFUSED if pushed.culprits and not {*pushed.culprits} - self._dispensable(share):
                 return self._answered_again(share, candidate, pushed)
             case Fate.REFUSED:
                 return self._unshared(f"{self._remote} refuses the ledger: {self._refused_text(pushed)}")
             case _:
                 return self._unanswered(share, pushed)
+
+    def _dispensable(self, share: Share) -> set[str]:
+        """What a host may refuse: notes are a projection, content is a cache. A gc does not land without its drop."""
+        return {NOTES_REF} if share.collection else {NOTES_REF, STORE_REF}
 
     def _unanswered(self, share: Share, pushed: Pushed) -> Shared:
         """Look once whether a push without an answer has landed all the same; else say that it did not."""
@@ -153,7 +159,7 @@ class Sharing:
         return self._unshared(f"{self._remote} was not reached: {_host_text(pushed.text)}", share.others)
 
     def _answered_again(self, share: Share, candidate: Candidate, pushed: Pushed) -> Shared | None:
-        """Offer the same without what the host does not take: notes are a projection, content is a cache."""
+        """Offer the same without what the host does not take."""
         bare = candidate
         if NOTES_REF in pushed.culprits:
             self._notes_refused, bare = True, replace(bare, notes=None)
@@ -164,14 +170,15 @@ class Sharing:
         share.warning = f"{self._remote} refuses {names}: {_host_text(pushed.text)}"
         return self._answered(share, bare, self._push(bare))
 
-    def _fetch(self, *, first: bool) -> Fetched:
+    def _fetch(self, *, first: bool, branches: Sequence[str] = ()) -> Fetched:
         standing, before = self._standing, read_ref(self._repository, self._standing.landed)
         known = self._records(before)
         exact = f"{standing.local}:{standing.landed}"
         notes = [f"+{NOTES_REF}*:{standing.notes}*"] if self._noted else []
         # cutting the history a second time would hide that own records have landed
         shallow = first and before is None and read_ref(self._repository, standing.local) is None
-        beside = [*notes, *self._contents.refspecs]
+        others = [f"refs/heads/{name}*:refs/remotes/{self._remote}/{name}*" for name in branches]
+        beside = [*notes, *self._contents.refspecs, *others]
         answer = fetch(self._repository, self._remote, [exact, *beside], first=shallow)
         if answer.absent:
             if beside:
@@ -247,9 +254,12 @@ class Sharing:
             record = decision.make(self._reader.model(head, decision.model))
             if record is not None and record.id not in share.landed:
                 head = decided[record.id] = self._writer.write(head, decision.model, record)
+        store = self._contents.candidate(self._reader.records(line.pending), self._writer.author)
+        if share.collection and (made := self._contents.collected(share.collection, store, self._writer.author)):
+            record, store = made
+            head = decided[record.id] = self._writer.write(head, None, record)
         notes = self._notes_for(head) if head != line.landed else None
-        pending = self._reader.records(line.pending)
-        return Candidate(head, notes, self._contents.candidate(pending, self._writer.author), decided)
+        return Candidate(head, notes, store, decided)
 
     def _head(self, line: Line) -> str:
         """Return the commit to decide on: what has landed, own facts on top of it, or one merge of both."""

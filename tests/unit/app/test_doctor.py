@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from custody.app.doctor import Check, Standing, doctor
 from custody.app.project import open_project
 from custody.cli.main import main
+from custody.git.contents import join_contents
+from custody.git.objects import Person
 from custody.git.settings import reading_aliases
 from tests.unit.app.history import History
 
@@ -49,6 +52,24 @@ def test_a_clone_is_told_what_it_lacks_and_fixed(tmp_path: Path, capsys: pytest.
     assert history.git("config", "--local", "notes.displayRef") == "refs/notes/mlops"
     (history.root / "requirements.lock").write_text(f"pytest=={pytest.__version__}\nother==1 ; python_version < '3'\n")
     assert main(["-C", str(history.root), "doctor"]) == 0
+
+
+def test_the_content_that_travels_in_git_is_measured(tmp_path: Path) -> None:
+    history, host = shared(tmp_path)
+    project = open_project(history.root)
+    project.store.files.put(b"here only")
+    check = of(doctor(project), "store")
+    assert (check.standing, check.help) == (Standing.NOTE, "custody sync")
+    assert "not fetched" in check.text
+    assert "; in this clone alone: 1" in check.text
+    repository = project.worktree.repository
+    author = Person("Ann", "ann@example.org", project.clock())
+    content = {sha256(data).hexdigest(): data for data in (b"here only", bytes(99_991))}
+    commit = join_contents(repository, None, content, author)
+    history.git("push", "-q", str(host), f"{commit}:refs/heads/mlops/store")
+    history.git("fetch", "-q", "origin")
+    check = of(doctor(open_project(history.root)), "store")
+    assert (check.standing, check.text) == (Standing.OK, "mlops/store: 0.1 of 500 MB in 2 objects")
 
 
 def test_what_a_person_has_set_is_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custody.core.recording import Source, gc_record
 from custody.domain.record import Kind, Record
 from custody.errors import LedgerError
 from custody.git.objects import Person, RawCommit
@@ -119,6 +120,33 @@ def test_the_effect_of_a_decision_is_in_its_trailers(kind: Kind, replaces: str |
     assert [key for key, _ in entry.trailers].count("Run") == 1
     with pytest.raises(LedgerError, match="Run"):
         encode(Record("01JD-record", kind, "subject", (("Run", "other"),), "churn", effect=effect), TOOL)
+
+
+GC = """\
+gc store: 1 object dropped, 2 kept (900 → 500 bytes)
+
+{digest}
+
+Record: 9f1c2a7be04d5a11
+Kind: gc
+Format: 1
+Dropped: 1 object, 400 bytes
+Kept: 2 objects, 500 bytes
+Code: {code}
+Behalf: Ann <ann@example.org>
+Tool: custody 0.1.0
+"""
+
+
+def test_the_stored_record_of_a_gc_is_written_and_read_alike() -> None:
+    digest, code = "a" * 64, "e" * 40
+    text = GC.format(digest=digest, code=code)
+    kept = {"b" * 64: 200, "c" * 64: 300}
+    record = gc_record("9f1c2a7be04d5a11", kept, {digest: 400}, Source(code, "Ann <ann@example.org>"))
+    assert encode(record, TOOL) == text
+    entry = decode(stored(text))
+    assert entry is not None
+    assert (entry.kind, entry.body, effect_of(entry)) == (Kind.GC, digest, {})
 
 
 def test_notes_can_be_rebuilt_from_the_message() -> None:

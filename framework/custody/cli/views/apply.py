@@ -201,6 +201,7 @@ def sharing(applied: Applied) -> str:
     lines = [f"{Tone.WARN('Not yet shared')}: {one_line(applied.unshared_reason)}"]
     lines += [f"  recorded here: {one_line(item)}" for item in applied.pending]
     lines += [f"  not done: {one_line(item)}" for item in applied.undecided]
+    lines += [f"  {one_line(item)}" for item in applied.left_out]
     again = "custody apply" if applied.undecided else "custody sync"
     lines.append(f"Nothing is lost while this clone is kept: run {again} again.")
     return "\n".join(lines)
