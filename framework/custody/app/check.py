@@ -8,6 +8,7 @@ from pathlib import Path
 
 from custody.app.project import Project
 from custody.domain.problem import Problem, Severity
+from custody.domain.spec import PROFILES
 from custody.errors import UsageError
 
 
@@ -40,10 +41,17 @@ def check(project: Project, paths: Sequence[Path] = ()) -> Checked:
     models = [model.directory for model in spec.models.values()]
     datasets = [dataset.directory for dataset in spec.datasets.values()]
     return Checked(
-        tuple(problem for problem in problems if _wanted(problem.place.path if problem.place else "", inside)),
+        tuple(
+            item for item in problems if _wanted(path := item.place.path if item.place else "", inside) or _shared(path)
+        ),
         sum(_wanted(directory, inside) for directory in models),
         sum(_wanted(directory, inside) for directory in datasets),
     )
+
+
+def _shared(path: str) -> bool:
+    """Whether the file is one of a profile: what is wrong there may be wrong with every model."""
+    return path.startswith(f"{PROFILES}/")
 
 
 def _inside(root: Path, path: Path) -> str:

@@ -12,7 +12,7 @@ from custody.app.decide import Decisions, Wanted, superseded
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
-from custody.app.who import source_behind, source_of, spec_paths
+from custody.app.who import source_behind, source_of
 from custody.core.difference import metadata_of
 from custody.core.gates import judge, limits_of
 from custody.core.keys import features_of
@@ -30,7 +30,7 @@ from custody.domain.graph import Outcome, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, StageMove
 from custody.domain.ports import Decision
 from custody.domain.record import Failure, ModelState, Record, Run, RunStatus
-from custody.domain.spec import ModelSpec
+from custody.domain.spec import ModelSpec, spec_files
 from custody.spec.dump import dump_model
 
 PRODUCTION = "production"
@@ -80,8 +80,9 @@ class Recorder:
         if model not in self._sources:
             code = self._prepared.code.get(model, {})
             files = sorted({path for item in code.values() for path, value in item.files.items() if value})
-            paths = (*spec_paths(self._project, model), *files)
-            known = self.source
+            declared = self._prepared.spec.models.get(model)
+            specs = spec_files(f"{self._project.config.models}/{model}", declared.profile if declared else None)
+            paths, known = (*specs, *files), self.source
             self._sources[model] = source_behind(self._project, known, paths) if known.behalf else known
         return self._sources[model]
 

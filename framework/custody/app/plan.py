@@ -14,7 +14,7 @@ from custody.core.recording import last_entry
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.ports import Read
 from custody.domain.record import State
-from custody.domain.spec import Spec
+from custody.domain.spec import PROFILES, Spec
 from custody.errors import UsageError
 from custody.ledger.intents import Intents
 
@@ -82,9 +82,10 @@ def prepare_spec(
 
 
 def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:
-    """Return those of `paths` that a plan can depend on: specs, code beside them, extensions and the config."""
+    """Return those of `paths` that a plan can depend on: specs, profiles, code, extensions and the config."""
     config = spec.config
-    roots = (f"{config.models}/", f"{config.datasets}/", *(f"{root.rstrip('/')}/" for root in config.extensions))
+    folders = (config.models, config.datasets, PROFILES, *config.extensions)
+    roots = tuple(f"{folder.rstrip('/')}/" for folder in folders)
     return tuple(
         path for path in paths if path == CONFIG or (path.startswith(roots) and path.endswith((".yaml", ".py")))
     )

@@ -126,8 +126,9 @@ def split(work: Work) -> StepOutput:
     """Decide which rows train and which test."""
     column, time = work.inputs["column"], work.inputs["time"]
     table = work.table([name for name in (column, time) if name] or None)
-    division = splits.divide(table, work.inputs["kind"], work.inputs["test"], column=column, seed=work.seed, time=time)
-    return StepOutput(work.store_bytes("split", division.to_bytes()), facts=splits.facts(division))
+    rule = splits.Rule(work.inputs["kind"], work.inputs["test"], column, work.seed, work.inputs.get("from"))
+    division = splits.divide(table, rule, time)
+    return StepOutput(work.store_bytes("split", division.to_bytes()), facts=splits.facts(table, rule, division))
 
 
 def prepare(work: Work) -> StepOutput:

@@ -18,7 +18,9 @@ from custody.core.recording import gate_line
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Commit
 from custody.domain.record import Entry, Kind, Run
+from custody.domain.spec import PROFILES
 from custody.errors import GitError, UsageError
+from custody.spec.profile import profile_named
 
 _SHORT = 12
 NOTES = "mlops"
@@ -198,9 +200,12 @@ def _notes(commit: str) -> Fact:
 
 
 def _spec_files(project: Project, run: Run) -> tuple[str, ...]:
-    """The files beside the model's spec at the commit that ran; none where the commit is not here."""
+    """The files beside the model's spec and of its profile at the commit that ran; none where it is not here."""
+    worktree, directory = project.worktree, f"{project.config.models}/{run.model}"
     try:
-        return tuple(project.worktree.files(run.code, f"{project.config.models}/{run.model}"))
+        own = tuple(worktree.files(run.code, directory))
+        named = profile_named(worktree.reader(run.code)(f"{directory}/model.yaml") or b"")
+        return own + (tuple(worktree.files(run.code, f"{PROFILES}/{named}")) if named else ())
     except GitError:
         return ()
 

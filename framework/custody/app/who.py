@@ -12,8 +12,6 @@ from custody.core.who import behalf_of, change_of
 from custody.domain.ports import Commit
 from custody.errors import GitError
 
-_SPECS = ("model.yaml", "data.yaml", "pipeline.yaml", "gates.yaml")
-
 
 def source_of(project: Project, commit: Commit) -> Source:
     """Return who is behind a commit as a whole, and the job that is at work."""
@@ -39,11 +37,6 @@ def source_behind(project: Project, whole: Source, paths: Sequence[str]) -> Sour
     people = behalf_of(landed, (behind.written,) if behind.merged else ())
     change = project.job.change or change_of(landed) or change_of(behind.written)
     return replace(whole, behalf=people, change=change)
-
-
-def spec_paths(project: Project, model: str) -> tuple[str, ...]:
-    """Return where the specs of a model lie, whether or not they are there now."""
-    return tuple(f"{project.config.models}/{model}/{name}" for name in _SPECS)
 
 
 def _commit(project: Project, revision: str) -> Commit | None:

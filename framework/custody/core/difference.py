@@ -105,7 +105,7 @@ def _reasons(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) ->
 def _plain_reason(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) -> Reason:
     model, (old, new) = pair.model, values
     if step == "split":
-        return Reason("split.changed", f"split.{name}", old, new, model.place("data", "split"))
+        return Reason("split.changed", f"split.{name}", old, new, model.place("data", f"split.{name}"))
     if name in _IN_MODEL:
         return Reason(f"{name}.changed", name, old, new, model.place("model", name))
     if name == "seed":

@@ -61,6 +61,8 @@ def step_inputs(
             "column": split.column,
             "seed": split.seed,
             "time": dataset.time,
+            # only where it is given, so that the keys of all other splits stay what they were
+            **({"from": split.start} if split.start is not None else {}),
         },
         "prepare": {
             "uses": model.prepare.name,

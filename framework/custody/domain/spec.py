@@ -12,6 +12,16 @@ from custody.domain.problem import Place, Problem
 LATEST = "latest"
 LOCAL_TRIALS = "refs/custody/local/trials"
 """Where trials of working trees are recorded: no branch, so that neither custody nor a `git push` takes it along."""
+PROFILES = ".mlops/profiles"
+"""The folder of the profiles: values that stand below those of every model that names one."""
+MODEL_KINDS = ("model", "data", "pipeline", "gates")
+"""The kinds of a model's files, and of a profile's."""
+
+
+def spec_files(directory: str, profile: str | None = None) -> tuple[str, ...]:
+    """Return all files that may say something of the model in `directory`, its code apart; not all need be there."""
+    folders = (directory, f"{PROFILES}/{profile}") if profile else (directory,)
+    return tuple(f"{folder}/{kind}.yaml" for folder in folders for kind in MODEL_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,8 @@ class Document:
     path: str
     value: Mapping[str, Any]
     places: Mapping[str, Place]
+    below: Self | None = None
+    """The document of the profile that this one's file was laid over, where there is one."""
 
     def place(self, dotted: str) -> Place:
         """Return the place of `dotted`, or of its nearest ancestor that is written in the file."""
@@ -57,20 +69,23 @@ class SplitKind(StrEnum):
 
     RANDOM = "random"
     STRATIFIED = "stratified"
+    GROUPED = "grouped"
     ORDERED = "ordered"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`test` is the share of test rows, in (0, 1). `column` is the stratum or the column that orders.
+    """`test` is the share of test rows, in (0, 1). `column` is the stratum, the group or the column that orders.
 
-    Ordered: the rows with the greatest values of `column` are the test rows.
+    Ordered: the rows with the greatest values of `column` are the test rows; with `start`, in the place of `test`,
+    those with this value or a greater one. Grouped: rows with the same value of `column` are on the same side.
     """
 
     kind: SplitKind
-    test: float
+    test: float | None
     column: str | None = None
     seed: int = 0
+    start: str | float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +157,8 @@ class ModelSpec:
     slices: tuple[SliceGate, ...] = ()
     steps: Mapping[str, Uses] = field(default_factory=dict)
     """How the built-in steps (`fetch`, `validate`, `split`, `evaluate`) are to be run: timeout, retries, memory."""
+    profile: str | None = None
+    """Whose values stand below the model's own: `.mlops/profiles/<profile>/`."""
 
     def place(self, kind: str, dotted: str = "") -> Place:
         """Return where `dotted` of the document of `kind` is written."""

@@ -1,4 +1,4 @@
-"""Which rows train and which test: random, stratified, or by the order of a column.
+"""Which rows train and which test: random, stratified, by whole groups, or by the order of a column.
 
 Random choice takes the raw output of PCG64, whose stream numpy promises never to change, and a stable sort: the same
 seed gives the same rows with every version of every library. A split is stored as a `.npy` file, one byte a row.
@@ -6,6 +6,7 @@ seed gives the same rows with every version of every library. A split is stored 
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import math
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from custody.errors import ContractError
+from custody.kit.frame import text_of
 
 TRAIN, TEST = 0, 1
 _FAR = 0.25
@@ -56,28 +58,78 @@ class Division:
         return cls(values)
 
 
-def divide(table: pa.Table, kind: str, test: float, *, column: str | None, seed: int, time: str | None) -> Division:
-    """Divide the rows of `table`; `test` is the share of test rows.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How to divide: `test` is the share of test rows, or `start` the least value of `column` that is tested on."""
 
-    `time` is the dataset's time column, for a warning only. Raises ContractError where a side would be empty, a
-    class would not be trained on, or the ordering column has nulls.
+    kind: str
+    test: float | None
+    column: str | None = None
+    seed: int = 0
+    start: str | float | None = None
+
+    @property
+    def asked(self) -> str:
+        return f"from: {self.start}" if self.start is not None else f"test: {self.test:g}"
+
+
+def divide(table: pa.Table, rule: Rule, time: str | None = None) -> Division:
+    """Divide the rows of `table`; `time` is the dataset's time column, for a warning only.
+
+    Raises ContractError where a side would be empty, a class would not be trained on, the column has nulls where it
+    groups or orders, or where a group or a later row than a test row would be trained on.
     """
-    if column is not None and column not in table.column_names:
-        raise ContractError(f"the split names column {column}, which the table does not have")
-    if kind == "ordered":
-        division = _ordered(table.column(column or ""), test, column or "")
-    elif kind == "stratified":
-        division = _stratified(table.column(column or ""), test, seed, column or "")
-    else:
-        division = _random(table.num_rows, test, seed)
+    if rule.column is not None and rule.column not in table.column_names:
+        raise ContractError(f"the split names column {rule.column}, which the table does not have")
+    division = _divided(table, rule)
     tested, total = int(division.test.sum()), table.num_rows
     if tested in {0, total}:
         side = "test" if tested == 0 else "training"
-        raise ContractError(f"the split leaves no {side} row of {total:,} (test: {test:g})")
-    if time and kind != "ordered" and time in table.column_names:
-        text = f"the rows have a time ({time}) and the split is {kind}: the model is tested on a past that it has seen"
+        raise ContractError(f"the split leaves no {side} row of {total:,} ({rule.asked})")
+    check_leaks(table, rule, division)
+    if time and rule.kind != "ordered" and time in table.column_names:
+        past = "the model is tested on a past that it has seen"
+        text = f"the rows have a time ({time}) and the split is {rule.kind}: {past}"
         return Division(division.rows, (*division.warnings, text))
     return division
+
+
+def check_leaks(table: pa.Table, rule: Rule, division: Division) -> None:
+    """Raise ContractError where a group is on both sides, or a test row is not later than every training row.
+
+    Looks at the values themselves, not at how they were divided.
+    """
+    if rule.kind not in {"grouped", "ordered"}:
+        return
+    column = table.column(rule.column or "")
+    trained, tested = column.filter(pa.array(division.train)), column.filter(pa.array(division.test))
+    if rule.kind == "grouped":
+        shared = pc.unique(tested.filter(pc.is_in(tested, value_set=pc.unique(trained))))
+        if len(shared):
+            raise ContractError(f"{len(shared):,} values of {rule.column} are on both sides of the split")
+    else:
+        latest, earliest = (pc.rank(column, tiebreaker="dense").to_numpy()[side] for side in _sides(division))
+        if latest.max() >= earliest.min():
+            raise ContractError(f"a test row is not later than every training row, by {rule.column}")
+
+
+def _sides(division: Division) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    return division.train, division.test
+
+
+def _divided(table: pa.Table, rule: Rule) -> Division:
+    name, test = rule.column or "", rule.test or 0.0
+    match rule.kind:
+        case "ordered" if rule.start is not None:
+            return _cut(table.column(name), rule.start, name)
+        case "ordered":
+            return _ordered(table.column(name), test, name)
+        case "stratified":
+            return _stratified(table.column(name), test, rule.seed, name)
+        case "grouped":
+            return _grouped(table.column(name), test, rule.seed, name)
+        case _:
+            return _random(table.num_rows, test, rule.seed)
 
 
 def _share(count: int, test: float) -> int:
@@ -127,25 +179,96 @@ def _dense_ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return ranks
 
 
+def _grouped(column: pa.ChunkedArray, test: float, seed: int, name: str) -> Division:
+    """Take whole groups in random order, each that brings the share of test rows closer to what was asked for."""
+    _no_nulls(column, name, "groups")
+    ranks = _dense_ranks(column)
+    sizes = np.bincount(ranks)
+    if len(sizes) == 1:
+        raise ContractError(f"column {name} has one value in all rows: there is nothing to divide by")
+    wanted = _share(len(ranks), test)
+    chosen, tested = np.zeros(len(sizes), np.uint8), 0
+    for group in np.argsort(_draws(len(sizes), seed), kind="stable").tolist():
+        if abs(tested + int(sizes[group]) - wanted) < abs(tested - wanted):
+            chosen[group] = TEST
+            tested += int(sizes[group])
+    return _with_share(chosen[ranks], wanted, f"the groups of {name} are few or uneven")
+
+
 def _ordered(column: pa.ChunkedArray, test: float, name: str) -> Division:
     """The greatest values are the test rows; equal values stay together, on the test side of the cut."""
-    nulls = int(pc.sum(column.is_null(nan_is_null=pa.types.is_floating(column.type))).as_py() or 0)
-    if nulls:
-        raise ContractError(f"column {name}, which orders the split, is null in {nulls:,} of {len(column):,} rows")
+    _no_nulls(column, name, "orders")
     ranks, total = _dense_ranks(column), len(column)
     wanted = _share(total, test)
     if wanted in {0, total}:
         return Division(np.full(total, TEST if wanted else TRAIN, np.uint8))
     cut = np.sort(ranks)[total - wanted]
-    rows = (ranks >= cut).astype(np.uint8)
-    tested = int(rows.sum())
-    if abs(tested - wanted) <= _FAR * wanted or tested == total:
+    return _with_share((ranks >= cut).astype(np.uint8), wanted, f"many rows share a value of {name}")
+
+
+def _cut(column: pa.ChunkedArray, start: str | float, name: str) -> Division:
+    """Rows with the value `start` or a greater one are the test rows."""
+    _no_nulls(column, name, "orders")
+    try:
+        later = pc.greater_equal(column, _scalar(start, column.type))
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ContractError(f"the split is cut at {start}, which is no value of {name} ({column.type})") from error
+    return Division(np.asarray(later.to_numpy()).astype(np.uint8))
+
+
+def _scalar(start: str | float, kind: pa.DataType) -> pa.Scalar:
+    if pa.types.is_temporal(kind):
+        moment = dt.datetime.fromisoformat(str(start))
+        if pa.types.is_date(kind):
+            if moment.time() != dt.time() or moment.tzinfo:
+                raise ValueError("a date has no time")
+            return pa.scalar(moment.date(), kind)
+        if (moment.tzinfo is None) == (kind.tz is not None):
+            # a time without offset is one of UTC, as everywhere
+            moment = moment.replace(tzinfo=dt.UTC) if kind.tz else moment.astimezone(dt.UTC).replace(tzinfo=None)
+        return pa.scalar(moment, kind)
+    if isinstance(start, str):
+        return pa.scalar(start, pa.string())
+    return pa.scalar(float(start), pa.float64()) if isinstance(start, float) else pa.scalar(start)
+
+
+def _no_nulls(column: pa.ChunkedArray, name: str, does: str) -> None:
+    nulls = int(pc.sum(column.is_null(nan_is_null=pa.types.is_floating(column.type))).as_py() or 0)
+    if nulls:
+        raise ContractError(f"column {name}, which {does} the split, is null in {nulls:,} of {len(column):,} rows")
+
+
+def _with_share(rows: NDArray[np.uint8], wanted: int, why: str) -> Division:
+    """Return the division, with a warning where its share of test rows is far from what was wanted."""
+    tested, total = int(rows.sum()), len(rows)
+    if abs(tested - wanted) <= _FAR * wanted or tested in {0, total}:
         return Division(rows)
-    text = f"{tested / total:.0%} of the rows are test rows, not {test:.0%}: many rows share a value of {name}"
-    return Division(rows, (text,))
+    return Division(rows, (f"{tested / total:.0%} of the rows are test rows, not {wanted / total:.0%}: {why}",))
 
 
-def facts(division: Division) -> dict[str, Any]:
-    """Return what the record says of a split."""
+def facts(table: pa.Table, rule: Rule, division: Division) -> dict[str, Any]:
+    """Return what the record says of a split: rows, and what was looked at so that nothing leaks.
+
+    Of an ordered split the last value that is trained on and the first that is tested on, where those are numbers or
+    times; of a grouped one the number of groups on each side.
+    """
     counts = {"train": int(division.train.sum()), "test": int(division.test.sum())}
-    return {**counts, "warnings": list(division.warnings)}
+    return {**counts, **_leak_facts(table, rule, division), "warnings": list(division.warnings)}
+
+
+def _leak_facts(table: pa.Table, rule: Rule, division: Division) -> dict[str, Any]:
+    if rule.kind not in {"grouped", "ordered"}:
+        return {}
+    column = table.column(rule.column or "")
+    trained, tested = (column.filter(pa.array(side)) for side in _sides(division))
+    if rule.kind == "grouped":
+        return {"groups": {"train": len(pc.unique(trained)), "test": len(pc.unique(tested))}}
+    kind = column.type
+    if not (pa.types.is_temporal(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return {}
+    return {"train_until": _plain(pc.max(trained)), "test_from": _plain(pc.min(tested))}
+
+
+def _plain(value: pa.Scalar) -> Any:
+    found = value.as_py()
+    return found if isinstance(found, (int, float)) else text_of(found)

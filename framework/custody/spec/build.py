@@ -35,6 +35,14 @@ LEDGER, TRIALS = "mlops/ledger", "mlops/trials"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_EXCLUSIVE = (
+    ("by", "stratify", "choose one of the two"),
+    ("by", "group", "choose one of the two"),
+    ("group", "stratify", "choose one of the two"),
+    ("by", "seed", "a split by order draws nothing at random"),
+    ("from", "test", "the value says already which rows are for testing"),
+)
+"""Keys of `split` that exclude each other; the second one is to be removed."""
 _MEASURE = re.compile(r"([0-9.]+)([A-Za-z]+)")
 
 
@@ -64,6 +72,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         metrics=tuple(_metric_gate(metric, limits) for metric, limits in gates.get("metrics", {}).items()),
         slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
         steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
+        profile=about.get("profile"),
     )
 
 
@@ -151,9 +160,10 @@ def _uses(value: str | Mapping[str, Any]) -> Uses:
 def _split(value: Mapping[str, Any]) -> Split:
     seed = int(value.get("seed", 0))
     if "by" in value:
-        return Split(SplitKind.ORDERED, value["test"], value["by"])
-    if "stratify" in value:
-        return Split(SplitKind.STRATIFIED, value["test"], value["stratify"], seed)
+        return Split(SplitKind.ORDERED, value.get("test"), value["by"], start=value.get("from"))
+    for key, kind in (("group", SplitKind.GROUPED), ("stratify", SplitKind.STRATIFIED)):
+        if key in value:
+            return Split(kind, value["test"], value[key], seed)
     return Split(SplitKind.RANDOM, value["test"], None, seed)
 
 
@@ -206,13 +216,18 @@ def contradictions(document: Document) -> Iterator[Problem]:
 
 
 def _split_contradictions(document: Document, split: Mapping[str, Any]) -> Iterator[Problem]:
-    if "by" not in split:
-        return
-    for other, why in (("stratify", "choose one of the two"), ("seed", "a split by order draws nothing at random")):
-        if other in split:
+    for one, other, why in _EXCLUSIVE:
+        if one in split and other in split:
             place = document.places.get(f"split.{other}#key")
-            message = f"`split` has {say('by')} and {say(other)}: {why}"
+            message = f"`split` has {say(one)} and {say(other)}: {why}"
             yield Problem("E106", message, place, help=(f"remove `{other}`",))
+    if "from" in split and "by" not in split:
+        message = '`split` has "from" and no "by", the column that it is a value of'
+        yield Problem("E102", message, document.places.get("split.from#key"), help=("add `by: <column>`",))
+    elif "from" not in split and "test" not in split:
+        help_ = ("add, for example:  test: 0.2", *(("or `from: 2025-01-01`",) if "by" in split else ()))
+        place = document.places.get("split#key") or document.place("split")
+        yield Problem("E102", '`split` has no "test"', place, help=help_)
 
 
 def _gate_contradictions(document: Document) -> Iterator[Problem]:

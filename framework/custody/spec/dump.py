@@ -64,7 +64,8 @@ def _given(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(split: Split) -> dict[str, Any]:
     seed = None if str(split.kind) == "ordered" else split.seed
-    return _given({"kind": str(split.kind), "column": split.column, "test": split.test, "seed": seed})
+    value = {"kind": str(split.kind), "column": split.column, "test": split.test, "from": split.start, "seed": seed}
+    return _given(value)
 
 
 def _uses(uses: Uses) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from custody.domain.spec import MODEL_KINDS
 from custody.spec.words import listed, say
 
 FILES: Mapping[str, str] = {
@@ -14,11 +15,9 @@ FILES: Mapping[str, str] = {
     "gates": "gates.yaml",
     "dataset": "dataset.yaml",
 }
-MODEL_KINDS = ("model", "data", "pipeline", "gates")
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     "fairness": ("slices",),
-    "groups": ("slices",),
     "thresholds": ("metrics",),
     "limits": ("metrics",),
     "params": ("with",),
@@ -40,6 +39,10 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "inputs_columns": ("features",),
     "test_size": ("test",),
     "holdout": ("test",),
+    "groups": ("group", "slices"),
+    "group_by": ("group",),
+    "since": ("from",),
+    "cut": ("from",),
     "order": ("by",),
     "order_by": ("by",),
     "stratified": ("stratify",),
@@ -74,8 +77,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 """Words of other tools, and what they are called here."""
 
 _LATER: Mapping[str, frozenset[str]] = {
-    "model": frozenset({"profile", "was", "retire", "notify", "links", "approvals", "serve"}),
-    "data": frozenset({"inputs", "filter", "features_from", "views", "group"}),
+    "model": frozenset({"was", "retire", "notify", "links", "approvals", "serve"}),
+    "data": frozenset({"inputs", "filter", "features_from", "views"}),
     "pipeline": frozenset({"schedule", "environment", "resources", "calibrate", "search", "needs", "threads"}),
     "gates": frozenset({"checks", "waivers"}),
     "dataset": frozenset({"schedule", "license", "retention", "contract", "quarantine", "files", "sources"}),

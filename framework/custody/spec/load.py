@@ -1,4 +1,4 @@
-"""Loading all specs of one revision: text, node tree, duplicates, schema, typed values, cross references.
+"""Loading all specs of one revision: text, node tree, duplicates, profiles, schema, typed values, cross references.
 
 All problems of a stage are reported together; a file with problems of an early stage is not asked about a later one.
 Works on any revision: files are listed and read by the functions that are passed in.
@@ -7,18 +7,29 @@ Works on any revision: files are listed and read by the functions that are passe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
-from custody.domain.spec import LATEST, Config, DatasetSpec, Document, Manifest, ModelSpec, Spec
+from custody.domain.spec import (
+    LATEST,
+    MODEL_KINDS,
+    PROFILES,
+    Config,
+    DatasetSpec,
+    Document,
+    Manifest,
+    ModelSpec,
+    Spec,
+)
 from custody.spec import build
-from custody.spec.hints import MODEL_KINDS, nearest
+from custody.spec.hints import meant, nearest
+from custody.spec.profile import KEY, Profile, layered
 from custody.spec.references import Scope, dataset_problems, model_problems
 from custody.spec.schema import check
-from custody.spec.words import say
-from custody.spec.yaml12 import parse
+from custody.spec.words import listed, say
+from custody.spec.yaml12 import Parsed, parse
 
 CONFIG = ".mlops/config.yaml"
 ListFiles = Callable[[str], Iterable[str]]
@@ -53,20 +64,30 @@ class _Files:
     read: Read
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    users: dict[str, list[str]] = field(default_factory=dict)
+    """The models that use a profile."""
 
-    def document(self, kind: str, path: str) -> Document | None:
+    def document(self, kind: str, path: str, *, partial: bool = False) -> Document | None:
         """Return the file as a document; None where it has errors, which are collected."""
+        parsed = self.parsed(path)
+        return self.checked(kind, path, parsed, partial=partial) if parsed else None
+
+    def parsed(self, path: str) -> Parsed | None:
+        """Return what the file holds, with its own problems; None where it cannot be read."""
         data = self.read(path)
         if data is None:
             message = f"{path} cannot be read: it is no regular file of the repository"
             self.problems.append(Problem("E120", message, Place(path, 1, 1), help=("replace the link by a file",)))
             return None
-        parsed = parse(data, path)
+        return parse(data, path)
+
+    def checked(self, kind: str, path: str, parsed: Parsed, *, partial: bool = False) -> Document | None:
+        """Return the document that `parsed` makes; `partial`: required keys may be missing, as in a profile."""
         found = list(parsed.problems)
         if parsed.value or not found:
-            found += check(kind, parsed, path)
+            found += check(kind, parsed, path, partial=partial)
         document = Document(kind, path, parsed.value, parsed.places)
-        if not found:
+        if not found and not partial:
             found += build.contradictions(document)
         self.problems += found
         return None if found else document
@@ -82,7 +103,8 @@ def load(read: Read, list_files: ListFiles) -> Loaded:
         models = dict(_models(files, config, list_files))
         spec = Spec(config, models, datasets)
         spec = _cross_checked(spec, files)
-    problems = tuple(sorted((_shown(problem, read) for problem in files.problems), key=_order))
+    found = (_shown(_of_profile(problem, files), read) for problem in _once(files.problems))
+    problems = tuple(sorted(found, key=_order))
     warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
     return Loaded(replace(spec, warnings=warnings), problems)
 
@@ -168,25 +190,86 @@ def _version(files: _Files, dataset: str, label: str, path: str) -> Manifest | N
 
 
 def _models(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, ModelSpec]]:
-    known = tuple(f"{kind}.yaml" for kind in MODEL_KINDS)
+    profiles = dict(_profiles(files, list_files))
     for name, inside in _folders(files, config.models, list_files):
         directory = f"{config.models}/{name}"
-        for path in inside:
-            if path.endswith(_YAML) and "/" not in path and path not in known:
-                _stray(files, f"{directory}/{path}", known, "")
-        documents: dict[str, Document] = {}
-        for kind in MODEL_KINDS:
-            path = f"{directory}/{kind}.yaml"
-            document = _required(files, kind, path, f"{kind}.yaml" in inside)
-            if document:
-                documents[kind] = document
-        if len(documents) == len(MODEL_KINDS):
-            yield name, build.model(name, directory, documents)
+        _strays(files, directory, inside)
+        about = files.parsed(f"{directory}/model.yaml") if "model.yaml" in inside else None
+        profile = _profile_of(files, name, about, profiles)
+        if profile is not None and profile.sound:
+            documents = dict(_documents(files, directory, inside, about, profile))
+            if len(documents) == len(MODEL_KINDS):
+                yield name, build.model(name, directory, documents)
 
 
-def _required(files: _Files, kind: str, path: str, there: bool) -> Document | None:  # noqa: FBT001
+def _documents(
+    files: _Files, directory: str, inside: frozenset[str], about: Parsed | None, profile: Profile
+) -> Iterator[tuple[str, Document]]:
+    """Yield the sound documents of a model, each over that of its profile."""
+    for kind in MODEL_KINDS:
+        path, below = f"{directory}/{kind}.yaml", profile.documents.get(kind)
+        there = f"{kind}.yaml" in inside
+        if below is None:
+            document = _required(files, kind, path, there, about if kind == "model" else None)
+        else:
+            own = about if kind == "model" else files.parsed(path) if there else None
+            document = files.checked(kind, path if own else below.path, layered(own, below))
+            document = replace(document, below=below) if document else None
+        if document:
+            yield kind, document
+
+
+def _profile_of(files: _Files, model: str, about: Parsed | None, profiles: Mapping[str, Profile]) -> Profile | None:
+    """Return the profile that model.yaml names, an empty one where it names none; None where there is no such."""
+    named = about.value.get(KEY) if about else None
+    if about is None or KEY not in about.value:
+        return Profile("", {})
+    if not isinstance(named, str):
+        files.checked("model", about.places[KEY].path, about, partial=True)
+        return None
+    files.users.setdefault(named, []).append(model)
+    if named in profiles:
+        return profiles[named]
+    advice = meant(named, profiles) or (f"write {PROFILES}/{named}/pipeline.yaml",)
+    message = f"there is no profile {say(named)}"
+    files.problems.append(Problem("E202", message, about.places[KEY], label=f"not in {PROFILES}", help=advice))
+    return None
+
+
+def _profiles(files: _Files, list_files: ListFiles) -> Iterator[tuple[str, Profile]]:
+    for name, inside in _folders(files, PROFILES, list_files):
+        directory = f"{PROFILES}/{name}"
+        _strays(files, directory, inside)
+        documents = {
+            kind: files.document(kind, f"{directory}/{kind}.yaml", partial=True)
+            for kind in MODEL_KINDS
+            if f"{kind}.yaml" in inside
+        }
+        sound = {kind: document for kind, document in documents.items() if document}
+        about = sound.get("model")
+        if about and KEY in about.value:
+            message = f"profile {say(name)} names a profile: there is one level"
+            files.problems.append(Problem("E106", message, about.places[f"{KEY}#key"], help=("write its values out",)))
+            del sound["model"]
+        yield name, Profile(name, sound, len(sound) == len(documents))
+
+
+def _strays(files: _Files, directory: str, inside: frozenset[str]) -> None:
+    known = tuple(f"{kind}.yaml" for kind in MODEL_KINDS)
+    for path in inside:
+        if path.endswith(_YAML) and "/" not in path and path not in known:
+            _stray(files, f"{directory}/{path}", known, "")
+
+
+def _required(
+    files: _Files,
+    kind: str,
+    path: str,
+    there: bool,  # noqa: FBT001
+    parsed: Parsed | None = None,
+) -> Document | None:
     if there:
-        return files.document(kind, path)
+        return files.checked(kind, path, parsed) if parsed else files.document(kind, path)
     folder = path.rpartition("/")[0]
     message = f"{folder} has no {kind}.yaml, or it is no regular file"
     advice = f"custody schema {kind}" if kind != "gates" else f"touch {path}        (an empty file: every run passes)"
@@ -245,6 +328,26 @@ def _cross_checked(spec: Spec, files: _Files) -> Spec:
         if any(problem.severity is Severity.ERROR for problem in found):
             broken.add(name)
     return replace(spec, models={name: model for name, model in spec.models.items() if name not in broken})
+
+
+def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Leave out what was said of the same place already: a profile's value is met again in each model that uses it."""
+    seen: set[tuple[str, Place | None, str]] = set()
+    for problem in problems:
+        mark = (problem.code, problem.place, problem.message)
+        if mark not in seen:
+            seen.add(mark)
+            yield problem
+
+
+def _of_profile(problem: Problem, files: _Files) -> Problem:
+    """Return the problem with the models that it touches, where it stands in a profile."""
+    path = problem.place.path if problem.place else ""
+    users = files.users.get(path.removeprefix(f"{PROFILES}/").partition("/")[0]) if path.startswith(PROFILES) else None
+    if not users:
+        return problem
+    used = f"it is in a profile, used by {listed(users, most=5)}; `null` in a model's own file takes a value out"
+    return replace(problem, because=(*problem.because, used))
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from custody.domain.ports import Read
@@ -53,7 +54,10 @@ _TWINS: Mapping[str, str] = {
     "f1_macro": "f1",
     "roc_auc_ovr": "roc_auc",
 }
+_SPLIT_KEYS = {SplitKind.ORDERED: "by", SplitKind.STRATIFIED: "stratify", SplitKind.GROUPED: "group"}
 _TWO = 2
+_TIME = "a date or time such as 2025-01-01"
+_CUTS = {"integer": "a number", "number": "a number", "date": _TIME, "timestamp": _TIME, "instant": _TIME}
 _NOT_A_NUMBER = frozenset({"string", "boolean", "date", "timestamp", "instant"})
 
 
@@ -101,6 +105,7 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
     else:
         columns = _Columns(model, dataset, manifest)
         yield from _data_problems(columns)
+        yield from _cut_problems(columns)
         yield from _target_problems(columns)
         yield from _warnings(columns)
     yield from _metric_problems(model, manifest)
@@ -175,8 +180,7 @@ def _data_problems(columns: _Columns) -> Iterator[Problem]:
     model, dataset = columns.model, columns.dataset
     named = [("data", f"features.{index}", column, "feature") for index, column in enumerate(model.features or ())]
     if model.split.column is not None:
-        ordered = model.split.kind is SplitKind.ORDERED
-        named.append(("data", "split.by" if ordered else "split.stratify", model.split.column, "split column"))
+        named.append(("data", f"split.{_SPLIT_KEYS[model.split.kind]}", model.split.column, "split column"))
     named += [("gates", f"slices.{gate.column}#key", gate.column, "slice column") for gate in model.slices]
     named.append(("model", "target", model.target, "target"))
     for kind, dotted, column, what in named:
@@ -185,6 +189,31 @@ def _data_problems(columns: _Columns) -> Iterator[Problem]:
             yield problem
         elif what == "feature":
             yield from _feature_problems(model, dataset, column, dotted)
+
+
+def _cut_problems(columns: _Columns) -> Iterator[Problem]:
+    """Yield what is wrong with the value at which an ordered split is cut, by the kind of its column."""
+    split = columns.model.split
+    stored = columns.manifest.columns.get(split.column or "")
+    if split.start is None or stored is None:
+        return
+    kind = str(stored.get("kind", "")).partition(".")[0]
+    wanted = _CUTS.get(kind, "a text")
+    text = isinstance(split.start, str)
+    if wanted == "a number" and not text:
+        return
+    if wanted != "a number" and text and (wanted == "a text" or _is_time(str(split.start))):
+        return
+    message = f"`split.from` is {say(split.start)}, and {say(split.column)} is of type {kind}: expected {wanted}"
+    yield Problem("E106", message, columns.model.place("data", "split.from"), label=f"expected {wanted}")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _feature_problems(model: ModelSpec, dataset: DatasetSpec, column: str, dotted: str) -> Iterator[Problem]:
@@ -236,7 +265,8 @@ def _target_problems(columns: _Columns) -> Iterator[Problem]:
 def _warnings(columns: _Columns) -> Iterator[Problem]:
     model, dataset = columns.model, columns.dataset
     if dataset.time and model.split.kind is not SplitKind.ORDERED and dataset.time in columns.manifest.columns:
-        message = f"the split of {model.name} is random, though {dataset.name} has a time column {say(dataset.time)}"
+        found = f"the split of {model.name} is {model.split.kind}"
+        message = f"{found}, though {dataset.name} has a time column {say(dataset.time)}"
         because = ("a model that is tested on the past of its training rows looks better than it is",)
         advice = f"split: {{by: {dataset.time}, test: {model.split.test}}}"
         yield _warning("W202", message, model.place("data", "split"), advice, because)

@@ -38,11 +38,14 @@ def schema(kind: str) -> Mapping[str, Any]:
     return loaded
 
 
-def check(kind: str, parsed: Parsed, path: str) -> tuple[Problem, ...]:
-    """Return what the schema of `kind` has against the parsed file, in the order of the file."""
-    if _quick(kind)(parsed.value):
+def check(kind: str, parsed: Parsed, path: str, *, partial: bool = False) -> tuple[Problem, ...]:
+    """Return what the schema of `kind` has against the parsed file, in the order of the file.
+
+    `partial`: required keys may be missing, as in the file of a profile.
+    """
+    if _quick(kind, partial)(parsed.value):
         return ()
-    found = faults(schema(kind), parsed.value)
+    found = faults(_rules(kind, partial), parsed.value)
     problems = [problem for fault in found for problem in _problems(kind, fault, parsed, path)]
     return tuple(
         sorted(problems, key=lambda problem: (problem.place.line, problem.place.column) if problem.place else (0, 0))
@@ -50,8 +53,23 @@ def check(kind: str, parsed: Parsed, path: str) -> tuple[Problem, ...]:
 
 
 @cache
-def _quick(kind: str) -> Check:
-    return compiled(schema(kind))
+def _quick(kind: str, partial: bool) -> Check:  # noqa: FBT001
+    return compiled(_rules(kind, partial))
+
+
+def _rules(kind: str, partial: bool) -> Mapping[str, Any]:  # noqa: FBT001
+    rules = schema(kind)
+    return _without_required(rules) if partial else rules
+
+
+def _without_required(rules: Any) -> Any:
+    if isinstance(rules, list):
+        return [_without_required(item) for item in rules]
+    if not isinstance(rules, Mapping):
+        return rules
+    return {
+        key: _without_required(item) for key, item in rules.items() if key != "required" or isinstance(item, Mapping)
+    }
 
 
 def keeps(rules: Mapping[str, Any], value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from custody.digest import sha256
 from custody.errors import ContractError
-from custody.kit.splits import Division, divide, facts
+from custody.kit.splits import Division, Rule, check_leaks, divide, facts
 
 
 def rows(count: int, **columns: object) -> pa.Table:
@@ -21,13 +22,14 @@ def rows(count: int, **columns: object) -> pa.Table:
 
 
 def cut(table: pa.Table, kind: str, test: float = 0.25, **more: object) -> Division:
-    return divide(table, kind, test, **{"column": None, "seed": 7, "time": None, **more})
+    time = more.pop("time", None)
+    return divide(table, Rule(kind, test, **{"seed": 7, **more}), time)
 
 
 def test_the_same_seed_gives_the_same_rows_for_ever() -> None:
     table = rows(1000, y=[place % 3 for place in range(1000)])
     found = cut(table, "random")
-    assert facts(found) == {"train": 750, "test": 250, "warnings": []}
+    assert facts(table, Rule("random", 0.25), found) == {"train": 750, "test": 250, "warnings": []}
     assert sha256(found.to_bytes()) == "5ea9c3e8e1dd169c51c9059a7f7fb0e187380a9d6047ecfce5f9cc9444082c04"
     assert (
         sha256(cut(table, "stratified", column="y").to_bytes())
@@ -116,3 +118,90 @@ def test_what_is_stored_is_read_back_and_checked() -> None:
     for data, count in ((found.to_bytes(), 41), (b"nothing", 40), (found.to_bytes()[:-1] + b"\x07", 40)):
         with pytest.raises(ContractError):
             Division.from_bytes(data, count)
+
+
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=200).filter(lambda found: len(set(found)) > 1),
+    st.floats(0.05, 0.95),
+    st.integers(0, 99),
+)
+def test_no_group_is_on_both_sides(groups: list[str], test: float, seed: int) -> None:
+    table = rows(len(groups), group=groups)
+    rule = Rule("grouped", test, "group", seed)
+    try:
+        found = divide(table, rule)
+    except ContractError as error:
+        assert "leaves no" in error.message  # noqa: PT017
+        return
+    sides = [{groups[place] for place in np.flatnonzero(side)} for side in (found.train, found.test)]
+    assert not sides[0] & sides[1]
+    assert facts(table, rule, found)["groups"] == {"train": len(sides[0]), "test": len(sides[1])}
+    assert divide(table, rule).to_bytes() == found.to_bytes()
+    wanted, smallest = int(len(groups) * test + 0.5), min(Counter(groups).values())
+    assert abs(int(found.test.sum()) - wanted) <= max(Counter(groups).values()) - smallest / 2 or found.warnings
+
+
+@given(st.lists(st.integers(0, 30), min_size=20, max_size=200), st.integers(0, 9), st.randoms())
+def test_a_group_is_on_its_side_in_whatever_order_the_rows_are(values: list[int], seed: int, random: Any) -> None:
+    if len(set(values)) < 5:
+        return
+    shuffled = random.sample(values, len(values))
+    sides = []
+    for column in (values, shuffled):
+        try:
+            found = cut(rows(len(column), group=column), "grouped", column="group", seed=seed)
+        except ContractError:
+            return
+        sides.append({column[place] for place in np.flatnonzero(found.test)})
+    assert sides[0] == sides[1]
+
+
+def test_groups_that_cannot_be_divided_are_told() -> None:
+    with pytest.raises(ContractError, match="one value in all rows"):
+        cut(rows(4, group=["a"] * 4), "grouped", column="group")
+    with pytest.raises(ContractError, match="groups the split, is null in 1 of 2"):
+        cut(rows(2, group=["a", None]), "grouped", column="group")
+    found = cut(rows(100, group=["a"] * 70 + ["b"] * 30), "grouped", 0.2, column="group")
+    assert found.test.sum() == 30
+    assert found.warnings == ("30% of the rows are test rows, not 20%: the groups of group are few or uneven",)
+
+
+@pytest.mark.parametrize(
+    ("values", "start", "tested"),
+    [
+        ([dt.date(2024, 12, 31), dt.date(2025, 1, 1), dt.date(2025, 1, 1)], "2025-01-01", [0, 1, 1]),
+        ([dt.datetime.fromisoformat(day) for day in ("2024-12-31T23:00", "2025-01-01")], "2025-01-01", [0, 1]),
+        (
+            [dt.datetime(2025, 1, 1, 9, tzinfo=dt.UTC), dt.datetime(2025, 1, 1, 10, tzinfo=dt.UTC)],
+            "2025-01-01T11:00+01:00",
+            [0, 1],
+        ),
+        ([3, 1, 2], 2, [1, 0, 1]),
+        ([0.5, 1.5], 1.5, [0, 1]),
+        (["b", "a"], "b", [1, 0]),
+    ],
+)
+def test_a_cut_has_its_value_on_the_test_side(values: list[Any], start: Any, tested: list[int]) -> None:
+    table, rule = rows(len(values), at=values), Rule("ordered", None, "at", 0, start)
+    found = divide(table, rule)
+    assert found.rows.tolist() == tested
+    told = facts(table, rule, found)
+    assert ("train_until" in told) == (not isinstance(values[0], str))
+
+
+def test_a_cut_that_leaves_nothing_or_is_no_value_is_told() -> None:
+    table = rows(2, at=[dt.date(2024, 1, 1), dt.date(2024, 2, 1)])
+    with pytest.raises(ContractError, match="leaves no test row of 2"):
+        divide(table, Rule("ordered", None, "at", 0, "2030-01-01"))
+    with pytest.raises(ContractError, match="no value of at"):
+        divide(table, Rule("ordered", None, "at", 0, "soon"))
+
+
+def test_a_division_that_leaks_is_refused() -> None:
+    table = rows(4, group=["a", "a", "b", "b"], at=[1, 2, 2, 3])
+    leaking = Division(np.array([0, 0, 1, 1], np.uint8))
+    with pytest.raises(ContractError, match="not later than every training row"):
+        check_leaks(table, Rule("ordered", 0.5, "at"), leaking)
+    with pytest.raises(ContractError, match="1 values of group are on both sides"):
+        check_leaks(table, Rule("grouped", 0.5, "group"), Division(np.array([0, 1, 1, 1], np.uint8)))
+    check_leaks(table, Rule("grouped", 0.5, "group"), leaking)

@@ -25,7 +25,7 @@ def text(planned: BasePlan, version: str) -> str:
     lines = [view.header(plan, version), f"This change, against {base}{_WHAT[planned.result]}:"]
     lines += wrapped(f"Note: {planned.note}.", indent="  ") if planned.note else []
     lines += ["", *view.body(plan)] if plan.changes or plan.new_versions else ["", "  changes no model"]
-    lines += ["", owes(planned)]
+    lines += [*view.profile_lines(plan), "", owes(planned)]
     lines += [f"Plan {Tone.STRONG(plan.id[:7])}: {view.summary(plan) if plan.has_changes else 'nothing to do'}."]
     return "\n".join(lines)
 

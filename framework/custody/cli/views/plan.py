@@ -9,6 +9,7 @@ from typing import Any
 
 from custody.cli.views.text import Tone, fit, one_line, pad, plural, width, wrapped
 from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
+from custody.domain.spec import PROFILES
 
 FORMAT_VERSION = "1.0"
 _VALUE = 60
@@ -42,7 +43,7 @@ def text(plan: Plan, version: str) -> str:
     if not plan.has_changes and not _shown(plan) and not plan.crashed:
         return "\n".join([header(plan, version), *_dirty(plan), "", *_environment(plan), nothing_to_do(plan)])
     lines = [header(plan, version), *_dirty(plan), *_crashed(plan), "", *body(plan)]
-    lines += _environment(plan)
+    lines += [*_environment(plan), *profile_lines(plan)]
     unchanged = sum(change.category is Category.NOOP for change in plan.changes)
     if unchanged:
         lines.append(f"  = {plural(unchanged, 'model')} unchanged")
@@ -161,6 +162,7 @@ def to_json(plan: Plan, version: str) -> dict[str, Any]:
         "has_changes": plan.has_changes,
         "summary": dict(counts),
         "changes": [change_json(change) for change in plan.changes],
+        "profile_edits": profile_edits(plan),
         "new_versions": list(plan.new_versions),
         "dirty": list(plan.dirty),
         "crashed": list(plan.crashed),
@@ -266,6 +268,21 @@ def _environment(plan: Plan) -> list[str]:
         for reason in change.annotations if change.category is Category.NOOP else ():
             found.setdefault(reason_text(reason), []).append(one_line(change.model))
     return [f"  ? {', '.join(models)}  environment  {words}" for words, models in found.items()]
+
+
+def profile_edits(plan: Plan) -> dict[str, list[str]]:
+    """Return the places in profiles that are reasons, each with the models that change for it."""
+    found: dict[str, list[str]] = {}
+    for change in _shown(plan):
+        for place in dict.fromkeys(str(reason.place) for reason in change.reasons if reason.place):
+            if place.startswith(f"{PROFILES}/"):
+                found.setdefault(place, []).append(change.model)
+    return found
+
+
+def profile_lines(plan: Plan) -> list[str]:
+    """Return one line for each place in a profile that changes models: how many."""
+    return [f"  {plural(len(models), 'model')} for {one_line(place)}" for place, models in profile_edits(plan).items()]
 
 
 def _dirty(plan: Plan) -> list[str]:
