@@ -27,7 +27,7 @@ FIRST = ("new", "check", "plan", "try", "apply", "status", "trace", "rollback")
 
 GROUPS = (
     ("Start and describe", ("init", "data", "schema")),
-    ("What happened", ("log", "show", "as-of", "explain")),
+    ("What happened", ("log", "runs", "compare", "show", "as-of", "explain")),
     ("What changed, and what it touches", ("why", "bisect", "impact", "retrain")),
     ("Is it still right", ("monitor", "verify", "reproduce")),
     ("The machinery", ("doctor", "sync", "ledger", "store", "comment", "deploy", "bundle", "completion")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from custody.core.fold import json_bytes, next_version
+from custody.core.parameters import params_trailer
 from custody.domain.plan import Category, StageMove
 from custody.domain.record import Entry, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task
@@ -263,7 +264,9 @@ def _run_words(run: Run, metric: str | None, before: float | None) -> str:
 
 def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
     data = f"{run.data['dataset']}@{run.data['version']} sha256:{run.data['logical']}" if run.data else ""
-    measured = (f"{name}={value:.6g}" for name, value in run.metrics.items() if value is not None)
+    judged = [name for name in run.limits.get("metrics", {}) if name in run.metrics]
+    values = {name: run.metrics[name] for name in (*judged, *run.metrics)}
+    measured = (f"{name}={value:.6g}" for name, value in values.items() if value is not None)
     usable = (f"{name}={step.key[:KEY_PREFIX]}" for name, step in run.steps.items() if step.usable)
     failure = run.failure
     trailers = (
@@ -274,12 +277,16 @@ def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
         ("Data", data),
         ("Artifact", run.artifact or ""),
         ("Metrics", " ".join(measured)),
+        ("Params", params_trailer(run)),
         ("Gates", run.verdict.count if run.verdict else ""),
         ("Failed", _line(f"{failure.step}: {failure.error}") if failure else ""),
         ("Log", (failure.log or "") if failure else ""),
         ("Key", run.key or ""),
         ("Steps", " ".join(usable)),
         ("Plan", run.plan or ""),
+        ("Started", run.started or ""),
+        ("Finished", run.finished or ""),
+        ("Seconds", "" if run.seconds is None else f"{run.seconds:.3f}"),
     )
     return (*((name, value) for name, value in trailers if value), *source.trailers)
 

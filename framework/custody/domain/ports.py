@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
 from custody.domain.record import Entry, ModelState, Record, Run, State
+from custody.domain.search import RunQuery, RunRow
 
 Read = Callable[[str], bytes | None]
 """Read a file of one revision by its path from the project root, with forward slashes; None where there is none."""
@@ -170,6 +171,19 @@ class Ledger(Protocol):
 
     def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
         """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole history is here; in a shallow clone an answer from it may miss what is older."""
+
+    def search(self, query: RunQuery) -> tuple[RunRow, ...]:
+        """Return the runs that a query finds, from the index alone. Raises UsageError where it means nothing."""
+
+    def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of `names` that are no field, and that no run has as a metric or parameter."""
+
+    def known_names(self) -> tuple[str, ...]:
+        """Return all fields, metrics and parameters that runs can be searched by; reads every run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,18 @@ from custody.errors import LedgerError
 from custody.git.objects import RawCommit, Repository
 from custody.ledger.codec import decode
 from custody.ledger.locks import FOLDER, file_lock
+from custody.ledger.runs import INSERT as INSERT_RUN
+from custody.ledger.runs import SCHEMA as RUNS
+from custody.ledger.runs import run_row
 
-_FORMAT = "1"
+_FORMAT = "2"
 _BATCH = 2000
-_SCHEMA = """
+_SCHEMA = f"""{RUNS}
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE commits (
   position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, line INTEGER NOT NULL,
   record TEXT, kind TEXT, model TEXT, run TEXT, key TEXT, noted INTEGER NOT NULL,
-  subject TEXT, author TEXT, at TEXT);
+  subject TEXT, author TEXT, at TEXT, version INTEGER);
 CREATE INDEX by_record ON commits (record) WHERE record IS NOT NULL;
 CREATE INDEX by_run ON commits (run, kind) WHERE run IS NOT NULL;
 CREATE INDEX by_model ON commits (model, position) WHERE model IS NOT NULL;
@@ -40,6 +43,7 @@ CREATE INDEX by_position ON steps (position);
 _NOT_NOW = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _Landed = tuple[str, tuple[str, ...]]
 """A commit of the first-parent line, and its other parents."""
+_DIGITS = 10
 PREFIX = 16
 """Characters of a step's key that the trailer `Steps` holds."""
 
@@ -82,7 +86,7 @@ class Index:
             self._recover(error)
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return all rows of a SELECT over `commits` and `steps`."""
+        """Return all rows of a SELECT over `commits`, `steps` and `runs`."""
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
@@ -147,8 +151,8 @@ class Index:
         """Drop rows that are no longer on the line, and the former tail, then add the new ones."""
         new, base = self._new_line(head, shallow=shallow)
         keep = -1 if base is None else self.one("SELECT position FROM commits WHERE id = ?", base)
-        self._connection.execute("DELETE FROM commits WHERE position > ?", (keep,))
-        self._connection.execute("DELETE FROM steps WHERE position > ?", (keep,))
+        for table in ("commits", "steps", "runs"):
+            self._connection.execute(f"DELETE FROM {table} WHERE position > ?", (keep,))  # noqa: S608
         landed = list(self._landing_order(new, shallow=shallow))
         self._add([*landed, *((commit, False) for commit in tail)], keep + 1)
 
@@ -201,10 +205,11 @@ class Index:
         )
         while batch := list(islice(rows, _BATCH)):
             self._connection.executemany(
-                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row for row, _ in batch]
+                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row for row, _, _ in batch]
             )
-            steps = [(prefix, step, row[0]) for row, found in batch for step, prefix in found]
+            steps = [(prefix, step, row[0]) for row, found, _ in batch for step, prefix in found]
             self._connection.executemany("INSERT INTO steps VALUES (?, ?, ?)", steps)
+            self._connection.executemany(INSERT_RUN, [run for _, _, run in batch if run])
 
     def _meta(self, key: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -254,11 +259,14 @@ def _reset(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def _row(position: int, commit: RawCommit, *, line: bool) -> tuple[tuple[Any, ...], list[tuple[str, str]]]:
-    """Return the row of a commit and the (step, prefix of its key) that it tells."""
+_Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
+"""A commit's own row, the (step, prefix of its key) that it tells, and the row of the run that it is about."""
+
+
+def _row(position: int, commit: RawCommit, *, line: bool) -> _Rows:
     entry = decode(commit)
     if entry is None:
-        return (position, commit.id, line, None, None, None, None, None, False, None, None, None), []
+        return (position, commit.id, line, None, None, None, None, None, False, None, None, None, None), [], None
     first = dict(reversed(entry.trailers))
     row = (
         position,
@@ -273,9 +281,16 @@ def _row(position: int, commit: RawCommit, *, line: bool) -> tuple[tuple[Any, ..
         entry.subject,
         entry.author,
         entry.at,
+        _number(first.get("Version")),
     )
     pairs = (item.partition("=") for item in first.get("Steps", "").split())
-    return row, [(step, prefix[:PREFIX]) for step, _, prefix in pairs if prefix]
+    steps = [(step, prefix[:PREFIX]) for step, _, prefix in pairs if prefix]
+    return row, steps, run_row(position, entry, first)
+
+
+def _number(version: str | None) -> int | None:
+    digits = (version or "").removeprefix("v")
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < _DIGITS else None
 
 
 def _inode(path: Path) -> int:

@@ -6,17 +6,18 @@ Questions are answered from the index and then from the commits themselves; the 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from custody.core.sharing import Landed
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Collection, Decision, Fetched, Shared, Store
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
+from custody.domain.search import RunQuery, RunRow
 from custody.domain.spec import Config
 from custody.errors import CustodyError, LedgerError, PartialError
 from custody.git.identity import Identity, find_identity
@@ -26,6 +27,8 @@ from custody.git.worktree import GitWorktree
 from custody.ledger.contents import Contents
 from custody.ledger.index import PREFIX, Index
 from custody.ledger.reader import Reader
+from custody.ledger.runs import read_row
+from custody.ledger.search import ALL_NAMES, FIELDS, has_name, search
 from custody.ledger.standing import Standing
 from custody.ledger.sync import Sharing
 from custody.ledger.writer import Hand, Writer
@@ -266,6 +269,20 @@ class GitLedger:
             if run and run.key == key:
                 yield run
 
+    def search(self, query: RunQuery) -> tuple[RunRow, ...]:
+        """Return the runs that a query finds, from the index alone. Raises UsageError where it means nothing."""
+        sql, values = search(query, trials=self._standing.trials)
+        return tuple(read_row(row, trial=self._standing.trials) for row in self._rows(sql, *values))
+
+    def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of `names` that are no field, and that no run has as a metric or parameter."""
+        asked = [(name, has_name(name)) for name in names if name not in FIELDS]
+        return tuple(name for name, (sql, values) in asked if not self._rows(sql, *values))
+
+    def known_names(self) -> tuple[str, ...]:
+        """Return all fields, metrics and parameters that runs can be searched by; reads every run."""
+        return (*FIELDS, *(name for (name,) in self._rows(ALL_NAMES)))
+
     def rebuild_notes(self) -> str | None:
         """Write all lines of all records to the notes, as a set; return the commit, None where none was missing.
 
@@ -278,7 +295,7 @@ class GitLedger:
         """Ask the index; where a shallow clone has no answer, ask once more with the history that it has cut off."""
         return self._rows(sql, *values) or (self._rows(sql, *values) if self._deepened() else [])
 
-    def _rows(self, sql: str, *values: str) -> list[tuple[str, ...]]:
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             self._writer.index_line()
             return self._index.query(sql, *values)
