@@ -103,6 +103,14 @@ def evaluation(run: Run) -> StepOutput:
     return step.output if step and step.output else StepOutput(Ref("", "", ""))
 
 
+def read_answers(project: Project, run: Run) -> Answers:
+    """Return the stored predictions of a run, rows by their place in its dataset.
+
+    Raises CustodyError where they are not here, ValueError, KeyError, TypeError or IndexError where they are damaged.
+    """
+    return _answers(project, run, evaluation(run)).answers
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """Predictions as stored: `rows` are places in the dataset, `keys` its key where it has one."""

@@ -49,6 +49,25 @@ def render_comment(template: str, **values: Any) -> str:
     return str(_comments().get_template(template).render(values))
 
 
+def render_page(template: str, **values: Any) -> str:
+    """Render a page of HTML in which every value is text. Custody's own templates alone."""
+    return str(_pages().get_template(template).render(values))
+
+
+@cache
+def _pages() -> Any:
+    from jinja2 import FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader([packaged_templates()]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+
+
 @cache
 def _comments() -> Any:
     from jinja2 import FileSystemLoader, StrictUndefined

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from custody.app.comment import Comment, Gate, ModelComment
+from custody.cli.views.measured import comparison_json
 from custody.cli.views.plan import change_json
-from custody.core.comparison import Comparison, Difference, Flips
 
 
 def to_json(comment: Comment, verdict: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _model(item: ModelComment) -> dict[str, Any]:
             for one in item.relaxed
         ],
         "gates": [_gate(one) for one in item.gates],
-        "comparison": _comparison(item.comparison) if item.comparison else None,
+        "comparison": comparison_json(item.comparison) if item.comparison else None,
         "estimate": {"p50": estimate.p50, "p90": estimate.p90, "cpu": estimate.cpu, "n": estimate.n}
         if estimate
         else None,
@@ -50,47 +50,3 @@ def _model(item: ModelComment) -> dict[str, Any]:
 
 def _gate(gate: Gate) -> dict[str, Any]:
     return {**gate.result.to_dict(), "margin": gate.margin, "narrow": gate.narrow}
-
-
-def _comparison(found: Comparison) -> dict[str, Any]:
-    return {
-        "rows": found.rows,
-        "resamples": found.resamples,
-        "note": found.note,
-        "metrics": [_difference(item) for item in found.metrics],
-        "flips": _flips(found.flips),
-        "slices": [
-            {
-                "column": item.column,
-                "value": item.value,
-                "rows": item.rows,
-                **_difference(item.difference),
-                "flips": _flips(item.flips),
-            }
-            for item in found.slices
-        ],
-    }
-
-
-def _difference(found: Difference) -> dict[str, Any]:
-    bounds = None if found.low is None else [found.low, found.high]
-    return {
-        "metric": found.metric,
-        "before": found.before,
-        "after": found.after,
-        "change": found.change,
-        "interval": bounds,
-        "words": found.words,
-    }
-
-
-def _flips(flips: Flips | None) -> dict[str, Any] | None:
-    if flips is None:
-        return None
-    return {
-        "rows": flips.rows,
-        "newly_wrong": flips.newly_wrong,
-        "fixed": flips.fixed,
-        "moved": flips.moved,
-        "tolerance": flips.tolerance,
-    }

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from custody.app.comment import Comment, Gate, ModelComment
 from custody.app.render import render_comment
 from custody.cli.views.apply import duration, number
+from custody.cli.views.measured import flips_line, flips_words, signed
 from custody.cli.views.plan import reason_text, value
 from custody.cli.views.text import fit, one_line, plain, plural
-from custody.core.comparison import Comparison, Difference, Flips
+from custody.core.comparison import Comparison, Difference
 from custody.domain.plan import Category, Do, Reason
 from custody.domain.problem import Place, Severity
 
@@ -38,7 +39,6 @@ _SETTLED = {
     Category.METADATA: "recorded; no step runs",
     Category.NOOP: "takes back what the base has still to do",
 }
-_MINUS = "\N{MINUS SIGN}"
 
 
 class Level(StrEnum):
@@ -214,7 +214,7 @@ def _model(item: ModelComment, links: Links, comment: Comment) -> dict[str, Any]
         ],
         "metrics": [_metric(one, item.gates) for one in _gated_first(item)],
         "note": _note(item) if comment.measured else "",
-        "flips": _flips_line(comparison.flips) if comparison and comparison.flips else "",
+        "flips": flips_line(comparison.flips) if comparison and comparison.flips else "",
         "slices": list(_slices(comparison)) if comparison else [],
         "gates": [_gate(one) for one in item.gates],
         "reasons": [_reason(reason, links) for reason in item.reasons],
@@ -284,22 +284,10 @@ def _note(item: ModelComment) -> str:
     return f"{comparison.rows:,} test rows, the same for both; {comparison.resamples:,} paired resamples."
 
 
-def _flips_line(flips: Flips) -> str:
-    head = f"Predictions that flip: {flips.total:,} of {flips.rows:,} ({flips.share:.1%})"
-    return f"{head}: {_flips(flips)}"
-
-
-def _flips(flips: Flips) -> str:
-    if flips.tolerance is not None:
-        return f"error grew by more than {flips.tolerance:.3g} in {flips.newly_wrong:,}, shrank in {flips.fixed:,}"
-    moved = f", {flips.moved:,} wrong in another way" if flips.moved else ""
-    return f"{flips.fixed:,} fixed, {flips.newly_wrong:,} newly wrong{moved}"
-
-
 def _slices(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for item in comparison.slices[:_LISTED]:
         row = {"name": _short(f"{item.column} = {item.value}"), "rows": f"{item.rows:,}"}
-        flips = _flips(item.flips) if item.flips else ""
+        flips = flips_words(item.flips) if item.flips else ""
         yield {**row, "metric": _short(item.difference.metric), **_difference(item.difference), "flips": flips}
 
 
@@ -365,12 +353,6 @@ def _owed(comment: Comment) -> str:
     named = ", ".join(f"{_short(model)} ({category.word})" for model, category in comment.owed[:5])
     more = f" and {len(comment.owed) - 5} more" if len(comment.owed) > 5 else ""  # noqa: PLR2004
     return f"The base itself still owes: {named}{more}."
-
-
-def signed(amount: float) -> str:
-    """Return `+0.006`, `0`, or with a true minus sign what is less."""
-    shown = f"{abs(amount):.3g}"
-    return shown if float(shown) == 0 else f"{_MINUS if amount < 0 else '+'}{shown}"
 
 
 def _squeezed(rendered: str) -> str:
