@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from custody.core.fold import fold, next_version
 from custody.core.landing import landing_order
 from custody.domain.ports import Decision
 from custody.domain.record import ModelState, Record
-from custody.git.objects import open_repository
 from custody.ledger.ledger import GitLedger
 from tests.unit.git.repositories import git, make_repository
 from tests.unit.ledger.material import CONFIG, a_run, open_ledger, promotion_record, register_record
@@ -74,28 +75,34 @@ def server_records(server: Path) -> list[str]:
 def check_shared(server: Path) -> GitLedger:
     """The tree of every commit is the fold of its landing order; nothing twice; vN without gaps; Git finds no fault."""
     ledger = open_ledger(server)
-    opened = open_repository(server, durable=False)
-    head = str(ledger.head())
-    order = landing_order(head, opened.parents)
-    known: dict[str, Record] = {}
-    for commit in order:
-        if ledger.entry(commit):
-            record = ledger.record(commit)
-            assert record is not None
-            known[commit] = record
-    ids = [record.id for record in known.values()]
-    assert len(set(ids)) == len(ids)
-    for commit in git(server, "rev-list", "--first-parent", BRANCH).split():
-        files: dict[str, bytes] = {}
-        for landed in landing_order(commit, opened.parents):
-            if landed in known:
-                files.update(fold(files.get, known[landed]))
-        tree = opened.commit(commit).tree
-        stored = {path: opened.blob(blob) for path, blob in opened.changed(None, tree) if blob}
-        stored.pop("README.md")
-        assert stored == files
+    known = {entry.commit: entry.id for entry in ledger.entries()}
+    assert len(set(known.values())) == len(known)
+    check_trees(ledger, BRANCH, known)
     assert "error" not in git(server, "fsck", "--full", "--strict", "--no-dangling")
     return ledger
+
+
+def check_trees(ledger: GitLedger, branch: str, known: Iterable[str]) -> None:
+    """Fold the records in the landing order of every commit, and compare with its tree: each stands on its parents."""
+    repository = ledger.repository
+    records = {commit: record for commit in known if (record := ledger.record(commit))}
+    assert len(records) == len(set(known))
+    parents = cache(repository.parents)
+    orders: dict[str, list[str]] = {}
+    folds: dict[str, dict[str, bytes]] = {}
+    for commit in git(repository.git_dir, "rev-list", "--reverse", "--topo-order", branch).split():
+        order = landing_order(commit, parents)
+        first = orders.get(parents(commit)[0], []) if parents(commit) else []
+        assert order[: len(first)] == first, "what had landed keeps its place"
+        files = dict(folds.get(first[-1], {})) if first else {}
+        for landed in order[len(first) :]:
+            if landed in records:
+                files.update(fold(files.get, records[landed]))
+        tree = repository.commit(commit).tree
+        stored = {path: repository.blob(blob) for path, blob in repository.changed(None, tree) if blob}
+        stored.pop("README.md")
+        assert stored == files
+        orders[commit], folds[commit] = order, files
 
 
 def start(path: Path, name: str, rounds: int, think: float) -> subprocess.Popen[str]:
