@@ -74,6 +74,19 @@ def target_of(project: Project, branch: str) -> str:
     return parents[0] if repository.has(parents[0]) else branch
 
 
+def plan_against(
+    project: Project, base: str | None, revision: str | None = None, targets: Sequence[str] = ()
+) -> BasePlan | Prepared:
+    """Plan the working tree, or the commit `revision`, against `base`; without one against what the ledger holds.
+
+    Raises LedgerError where a shared ledger was not fetched, UsageError for an unknown target, and as `plan_base` does.
+    """
+    if base is not None:
+        return plan_base(project, base, revision=revision, targets=targets)
+    require_ledger(project)
+    return prepare(project, revision, targets)
+
+
 def plan_base(project: Project, base: str, *, revision: str | None = None, targets: Sequence[str] = ()) -> BasePlan:
     """Plan the working tree, or the commit `revision`, against `base`: a revision, or a branch as its remote has it.
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from custody.app.base import plan_base
+from custody.app.base import BasePlan, plan_against
 from custody.app.compare import Candidate, compare_runs, evaluation, find_candidate, production_run
-from custody.app.plan import Prepared, prepare
+from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.core.adoption import trials_of
 from custody.core.comparison import Comparison, Difference
@@ -144,20 +144,21 @@ def make_comment(
     worktree = project.worktree
     commit = worktree.commit(revision).id if revision else None
     try:
-        against = plan_base(project, base, revision=commit, targets=targets) if base else None
-        head = against.head if against else prepare(project, commit, targets)
+        planned = plan_against(project, base, commit, targets)
     except InvalidSpecError as error:
         plan = Plan("", (), commit or worktree.head(), worktree.branch(), project.ledger.head())
         return Comment(plan, problems=tuple(error.problems), measured=measure)
-    if against is None:
-        shown = tuple(change for change in head.plan.changes if change.category is not Category.NOOP)
-        planned = _Planned(replace(head.plan, changes=shown), head, {})
-    else:
-        owed = {change.model: change for change in against.owed}
-        planned = _Planned(against.plan, head, owed, project.load(against.base_commit)[0])
+    return comment_on(project, planned, measure=measure)
+
+
+def comment_on(project: Project, against: BasePlan | Prepared, *, measure: bool = True) -> Comment:
+    """Return the comment on what was planned; without what runs measured where `measure` is false."""
+    if isinstance(against, Prepared):
+        shown = tuple(change for change in against.plan.changes if change.category is not Category.NOOP)
+        return _comment(project, _Planned(replace(against.plan, changes=shown), against, {}), measure=measure)
+    owed = {change.model: change for change in against.owed}
+    planned = _Planned(against.plan, against.head, owed, project.load(against.base_commit)[0])
     said = _comment(project, planned, measure=measure)
-    if against is None:
-        return said
     notes = [against.note] if against.note else []
     notes += [f"It takes back what the base owes of {', '.join(against.taken_back)}"] if against.taken_back else []
     return replace(said, base=against.base_commit, notes=tuple(notes))

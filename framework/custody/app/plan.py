@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from custody.app.adopt import Trials
-from custody.app.branch import require_ledger
 from custody.app.code import Code, closures, digests
 from custody.app.project import CONFIG, Project
 from custody.core.planner import Lookup, changes, plan_id
@@ -35,17 +34,12 @@ class Prepared:
     """What was read: a commit or a tree; None for the files of the working tree."""
 
 
-def make_plan(project: Project, *, revision: str | None = None, targets: Sequence[str] = ()) -> Plan:
-    """Plan the working tree, or the commit `revision`, against the ledger; only `targets` where any are given.
-
-    Raises InvalidSpecError where the specs have errors, UsageError for an unknown target.
-    """
-    require_ledger(project)
-    return prepare(project, revision, targets).plan
-
-
 def prepare(project: Project, revision: str | None, targets: Sequence[str] = ()) -> Prepared:
-    """Plan a commit, a tree or the working tree (None), and return the plan with its ingredients."""
+    """Plan a commit, a tree or the working tree (None), and return the plan with its ingredients.
+
+    Only `targets` where any are given. Raises InvalidSpecError where the specs have errors, UsageError for an unknown
+    target.
+    """
     spec = project.load_valid(revision)
     trials = Trials(project, committed=True) if spec.config.adopt else None
     return prepare_spec(project, revision, spec, targets, trials)

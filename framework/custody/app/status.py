@@ -52,14 +52,14 @@ def read_status(project: Project, models: Sequence[str] = ()) -> Status:
 
     Raises UsageError for an unknown one, LedgerError where a shared ledger was not fetched.
     """
-    from custody.app.plan import make_plan
+    from custody.app.base import plan_against
 
     require_ledger(project)
     state = project.ledger.state()
     plan: Plan | None = None
     problem = ""
     try:
-        plan = make_plan(project)
+        plan = plan_against(project, None).plan
     except InvalidSpecError as error:
         problem = f"{error.message}: {error.problems[0].message}" if error.problems else error.message
     changes = {change.model: change for change in plan.changes} if plan else {}

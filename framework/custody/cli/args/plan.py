@@ -36,8 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    from custody.app.base import plan_base
-    from custody.app.plan import make_plan
+    from custody.app.base import BasePlan, plan_against
     from custody.app.project import open_project
     from custody.cli.last import outcome
     from custody.cli.views import base as base_view
@@ -47,14 +46,15 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with outcome(project.state_dir, "plan") as last:
         revision = project.worktree.commit(args.revision).id if args.revision else None
         base = _base(project, args, os.environ)
-        planned = plan_base(project, base, revision=revision, targets=tuple(args.models)) if base else None
-        plan = planned.plan if planned else make_plan(project, revision=revision, targets=tuple(args.models))
+        prepared = plan_against(project, base, revision, tuple(args.models))
+        planned = prepared if isinstance(prepared, BasePlan) else None
+        plan = prepared.plan
         last.exit_code = exit_code(plan, detailed=args.detailed_exitcode)
         last.facts = {"plan_id": plan.id, "has_changes": plan.has_changes, "models": _models(plan)}
     if out.json_mode or args.format == "json":
         out.json(base_view.to_json(planned, __version__) if planned else view.to_json(plan, __version__))
     elif args.format in {"markdown", "github"}:
-        _for_host(project, args, base, out)
+        _for_host(project, args, prepared, out)
     else:
         out.problems(plan.warnings)
         out.result(base_view.text(planned, __version__) if planned else view.text(plan, __version__))
@@ -73,13 +73,13 @@ def _base(project: Any, args: argparse.Namespace, environ: Mapping[str, str]) ->
     return target_of(project, target)
 
 
-def _for_host(project: Any, args: argparse.Namespace, base: str | None, out: Output) -> None:
+def _for_host(project: Any, args: argparse.Namespace, prepared: Any, out: Output) -> None:
     """Show the plan as the comment does, without what was measured; `github` annotates and writes the step summary."""
-    from custody.app.comment import make_comment
+    from custody.app.comment import comment_on
     from custody.cli.actions import Actions
     from custody.cli.views import annotations, markdown
 
-    comment = make_comment(project, base=base, revision=args.revision, targets=args.models, measure=False)
+    comment = comment_on(project, prepared, measure=False)
     actions = Actions.of(os.environ)
     text = markdown.text(comment, markdown.Links(actions.files_below(project.root), actions.run))
     if args.format == "github":
