@@ -78,6 +78,18 @@ def test_the_id_is_the_same_after_others_merged_and_after_the_squash(project: Re
     assert project.apply("--expect", before[:12]).code == 0
 
 
+def test_the_reviewed_plan_is_applied_after_a_rebase_merge(project: Repository) -> None:
+    project.edit("models/risk/model.yaml", "owner: risk", "owner: lending")
+    before = planned(project, "--base", "main")["plan_id"]
+    another_change(project)
+    project.git("rebase", "-q", "main")
+    project.git("switch", "-q", "main")
+    project.git("merge", "-q", "--ff-only", "max-depth")
+    done = project.apply("risk", "--expect", before)
+    assert done.code == 0, done.err
+    assert project.run_json("risk")["metadata"]["owner"] == "lending"
+
+
 def test_the_reviewed_plan_is_applied_though_main_owes_more(project: Repository) -> None:
     before = planned(project, "--base", "main")["plan_id"]
     another_change(project)

@@ -111,6 +111,9 @@ def test_a_hold_ends_when_it_is_released(made: Repository) -> None:
     done = made.custody("rollback", "risk", "--release", held[:8])
     assert done.code == 0, done.err
     assert production(made) == ("v1", []), "it stays until the next apply"
+    again = made.custody("rollback", "risk", "--release", held[:8])
+    assert again.code == 64
+    assert f"it ended with {made.head()[:7]}: release risk" in again.err
     assert made.apply().code == 0
     assert production(made) == ("v2", [])
 

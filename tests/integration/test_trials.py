@@ -205,16 +205,24 @@ def test_the_trial_of_a_working_tree_names_the_job_that_ran_it(project: Reposito
     project.environment.update(job)
     trial = str(tried(project, "--set", "seed=3", "risk")["trial"])
     project.environment.clear()
-    assert trailer(project, "Actor") == ["ann-dev (GitHub Actions)"]
-    assert trailer(project, "Job") == ["https://github.com/acme/models/actions/runs/42"]
-    assert trailer(project, "Change") == ["#7"]
-    assert trailer(project, "Behalf") == [""]
+    assert trailer(project, "Actor", LOCAL) == ["ann-dev (GitHub Actions)"]
+    assert trailer(project, "Job", LOCAL) == ["https://github.com/acme/models/actions/runs/42"]
+    assert trailer(project, "Change", LOCAL) == ["#7"]
+    assert trailer(project, "Behalf", LOCAL) == [""]
     assert "ann-dev (GitHub Actions)" in project.custody("log", "--trials").out
     facts = {fact["label"]: fact for fact in project.custody("trace", trial[:10], "--json").json["facts"]}
     assert facts["ran"]["value"]["actor"] == "ann-dev (GitHub Actions)"
     assert (facts["job"]["text"], facts["change"]["text"]) == ("https://github.com/acme/models/actions/runs/42", "#7")
     assert facts["tried"]["text"] == "working tree, on max-depth, with seed=3"
     assert "models" in project.git(*facts["tried"]["command"].split()[1:])
+
+
+@pytest.mark.heavy
+def test_a_trial_runs_through_prefect_too(project: Repository) -> None:
+    deeper(project)
+    found = tried(project, "--engine", "prefect", "risk")
+    assert (found["status"], found["ran"]) == ("passed", ["train", "evaluate"])
+    assert trailer(project, "Trial", LOCAL) == ["working tree"]
 
 
 def test_nothing_is_adopted_where_the_configuration_forbids_it(project: Repository) -> None:

@@ -18,8 +18,8 @@ def read_log(
     Raises UsageError for an unknown model, LedgerError where a shared ledger was not fetched.
     """
     require_ledger(project)
-    ledger = project.trials if trials else project.ledger
-    found = tuple(ledger.entries(model, limit))
+    ledger = project.ledger
+    found = _tried(project, model, limit) if trials else tuple(ledger.entries(model, limit))
     if model and not found:
         known = ledger.state().models
         near = get_close_matches(model, known, 1)
@@ -27,3 +27,9 @@ def read_log(
         hint = (f"{verb} {near[0]}",) if near else (verb,)
         raise UsageError(f"nothing is recorded of {model!r}", code="E601", help=hint)
     return found
+
+
+def _tried(project: Project, model: str | None, limit: int | None) -> tuple[Entry, ...]:
+    """Return the newest trials, of commits and of working trees: two histories, which only their dates bring together."""
+    found = [entry for ledger in project.all_trials for entry in ledger.entries(model, limit)]
+    return tuple(sorted(found, key=lambda entry: entry.at, reverse=True)[:limit])

@@ -123,7 +123,7 @@ def release(project: Project, model: str, which: str, stage: str) -> Released:
     state = _state(project, model)
     found = [item for item in state.holds_on(stage) if item.record.startswith(which)]
     if len(found) != 1:
-        raise _no_hold(state, stage, which)
+        raise _no_hold(project, state, stage, which)
     last = state.holds_on(stage)[-1]
     if found[0] != last:
         raise RefusedError(
@@ -217,8 +217,15 @@ def _known(state: ModelState) -> str:
     return f"there are: {', '.join(state.versions) or 'no versions'} (custody log {state.name})"
 
 
-def _no_hold(state: ModelState, stage: str, which: str) -> UsageError:
+def _no_hold(project: Project, state: ModelState, stage: str, which: str) -> UsageError:
+    """Say which holds there are, and what ended this one: a release that was cut off may have landed."""
     holds = state.holds_on(stage)
     listed = tuple(f"custody rollback {state.name} --release {item.record[:8]}   {item.reason}" for item in holds)
     message = f"{stage} of {state.name} has no hold {which!r}" if holds else f"{stage} of {state.name} is not held"
-    return UsageError(message, code="E646", help=listed or ("custody status",))
+    ended = (
+        f"it ended with {entry.commit[:7]}: {entry.subject}"
+        for entry in project.ledger.entries(state.name)
+        if any(name.startswith(which) for name in (entry.trailer("Releases") or "").split())
+    )
+    because = tuple(ended)[:1]
+    return UsageError(message, code="E646", because=because, help=listed or ("custody status",))

@@ -71,9 +71,10 @@ def trace(project: Project, target: str) -> Trace:
     try:
         found = find_run(project.ledger, target)
     except UsageError:
-        if find_record(project.trials, target):
-            found = find_run(project.trials, target)
-            return Trace(target, f"trial of {_title(found)}", tuple(_trial(project, found)))
+        for trials in project.all_trials:
+            if find_record(trials, target):
+                found = find_run(trials, target)
+                return Trace(target, f"trial of {_title(found)}", tuple(_trial(project, found)))
         if entry := find_record(project.ledger, target):
             return Trace(target, entry.subject, tuple(_record(project, entry)))
         commit = _source_commit(project, target)
