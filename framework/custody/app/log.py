@@ -30,6 +30,6 @@ def read_log(
 
 
 def _tried(project: Project, model: str | None, limit: int | None) -> tuple[Entry, ...]:
-    """Return the newest trials, of commits and of working trees: two histories, which only their dates bring together."""
+    """Return the newest trials, of commits and of working trees: two histories that only their dates bring together."""
     found = [entry for ledger in project.all_trials for entry in ledger.entries(model, limit)]
     return tuple(sorted(found, key=lambda entry: entry.at, reverse=True)[:limit])
