@@ -1,4 +1,7 @@
-"""What GitHub Actions tells a job through its environment: the pull request, the repository, the token, the summary."""
+"""What CI tells a job through its environment: the pull request, the repository, the token, the summary, a fork.
+
+All of GitHub Actions; of GitLab CI the target branch and whether the request comes from a fork.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Actions:
             head=_text(head.get("sha")) or environ.get("GITHUB_SHA"),
             base=_text(base.get("sha")),
             target=environ.get("GITHUB_BASE_REF") or environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME") or None,
-            fork=bool(pull) and source != _mapping(base.get("repo")).get("full_name"),
+            fork=_of_other_project(environ) or (bool(pull) and source != _mapping(base.get("repo")).get("full_name")),
             run=f"{server}/{repository}/actions/runs/{run}" if repository and run else None,
             summary=Path(environ["GITHUB_STEP_SUMMARY"]) if environ.get("GITHUB_STEP_SUMMARY") else None,
             token=environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN") or None,
@@ -76,6 +79,12 @@ class Actions:
         except OSError:
             return False
         return True
+
+
+def _of_other_project(environ: Mapping[str, str]) -> bool:
+    """Whether GitLab says that the merge request comes from another project."""
+    source = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID")
+    return bool(source) and source != environ.get("CI_MERGE_REQUEST_PROJECT_ID", environ.get("CI_PROJECT_ID"))
 
 
 def _top(root: Path) -> Path:

@@ -63,7 +63,9 @@ class Output:
     def json(self, value: Any) -> None:
         """Write a value to stdout as indented JSON."""
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
-        # JSON escapes C0 itself; the rest of the control characters are escaped for terminals
+        # JSON escapes C0 itself; the rest of the control characters are escaped for terminals, and the older form of
+        # GitHub's commands, which its runner finds anywhere in a line; both can only stand within strings
+        text = text.replace("##[", "#\\u0023[")
         self.stdout.write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         self.stdout.flush()
 

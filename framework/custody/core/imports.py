@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from custody.core.source import meaning, parse
+from custody.core.source import meaning, parse, too_large
 from custody.digest import sha256
 
 _DYNAMIC = {
@@ -53,7 +53,9 @@ class Scan:
 
 
 def scan(source: bytes) -> Scan:
-    """Return what `source` says; bytes that are no Python import nothing."""
+    """Return what `source` says; bytes that are no Python, or too many to be read as such, import nothing."""
+    if too_large(source):
+        return Scan(sha256(source))
     identity = sha256(meaning(source))
     try:
         nodes = tuple(ast.walk(parse(source)))

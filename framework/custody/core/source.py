@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 _BOM = "\ufeff"
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*[-\w.]+")
+SOURCE_LIMIT = 1 << 20
+"""Bytes of the largest source file that is read as Python."""
 _LOOKS_AT_ITSELF = (b"__doc__", b"getsource", b"getdoc", b"getcomments")
 _OPENS = {"FSTRING_START", "TSTRING_START"}
 _CLOSES = {"FSTRING_END", "TSTRING_END"}
@@ -39,11 +41,16 @@ def meaning(source: bytes) -> bytes:
         return source
 
 
+def too_large(source: bytes) -> bool:
+    """Whether a source is not read as Python: a syntax tree takes hundreds of times its bytes."""
+    return len(source) > SOURCE_LIMIT
+
+
 def same_tree(a: bytes, b: bytes) -> bool:
     """Whether two sources mean the same to this interpreter though their text differs, as after a reformatting."""
     if a == b:
         return True
-    if _keeps_all(a) or _keeps_all(b):
+    if too_large(a) or too_large(b) or _keeps_all(a) or _keeps_all(b):
         return False
     try:
         return ast.dump(parse(meaning(a))) == ast.dump(parse(meaning(b)))

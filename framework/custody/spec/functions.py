@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from custody.core.source import SOURCE_LIMIT, too_large
 from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem
 from custody.domain.spec import Document, Uses
@@ -149,8 +150,16 @@ def _installed(name: str) -> Path | None:
 
 
 def _defined(use: Use, path: str, source: bytes, function: str) -> Iterator[Problem]:
+    if too_large(source):
+        message = f"{path} has {len(source):,} bytes; a source file may have {SOURCE_LIMIT:,}"
+        yield Problem("E217", message, use.place, help=("move data out of the code", f"git rm --cached {path}"))
+        return
     try:
         module = _module(source)
+    except (RecursionError, MemoryError):
+        message = f"{path} is nested too deep to be read"
+        yield Problem("E210", message, use.place, help=(f"python -m py_compile {path}",))
+        return
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         message = f"{path}:{line} is not valid Python: {say(getattr(error, 'msg', None) or str(error), quote=False)}"

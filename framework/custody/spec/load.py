@@ -29,7 +29,7 @@ from custody.spec.profile import KEY, Profile, layered
 from custody.spec.references import Scope, dataset_problems, model_problems
 from custody.spec.schema import check
 from custody.spec.words import listed, say
-from custody.spec.yaml12 import Parsed, parse
+from custody.spec.yaml12 import LIMIT, Parsed, parse
 
 CONFIG = ".mlops/config.yaml"
 ListFiles = Callable[[str], Iterable[str]]
@@ -359,7 +359,10 @@ def _shown(problem: Problem, read: Read) -> Problem:
     """Return the problem with the source line at its place, harmless to a terminal."""
     if problem.excerpt or problem.place is None:
         return problem
-    lines = re.split(r"\r\n|\n|\r", (read(problem.place.path) or b"").decode("utf-8-sig", "replace"))
+    data = read(problem.place.path) or b""
+    if len(data) > LIMIT:
+        return problem
+    lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", "replace"))
     if problem.place.line > len(lines) or problem.place.column > _LONGEST_EXCERPT:
         return problem
     line = lines[problem.place.line - 1][:_LONGEST_EXCERPT]

@@ -8,6 +8,7 @@ import signal
 from threading import Event as Cancel
 
 from custody.app.trial import TrialResult
+from custody.cli.actions import Actions
 from custody.cli.args.apply import FAILED, PARTLY, REFUSED, interruptible
 from custody.cli.output import Output
 
@@ -44,7 +45,14 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from custody.cli.live import shown
     from custody.cli.views import trial as view
     from custody.core.who import job_of
+    from custody.errors import RefusedError
 
+    if Actions.of(os.environ).fork:
+        raise RefusedError(
+            "this job is for a fork's request: its code is not run here, with or without a token",
+            code="E432",
+            help=("git push origin HEAD:refs/heads/NAME   by somebody who has read it and may push here",),
+        )
     project = open_project(out.directory, job_of(os.environ))
     options = TrialOptions(
         targets=tuple(args.models),
