@@ -27,6 +27,8 @@ class Runner:
     home: Path
     api: str
     count: int = 0
+    source: str = REPOSITORY
+    """The repository that the pull request comes from."""
 
     def run(self, job: str, revision: str, *, write: bool, **environment: str) -> Repository:
         """Run the steps of a GitHub job on what the host has at `revision`; those that install are done already."""
@@ -55,7 +57,7 @@ class Runner:
 
     def variables(self, made: Repository, revision: str, given: dict[str, str]) -> dict[str, str]:
         pull = revision == PULL
-        event = {"number": 7, "head": {"repo": {"full_name": REPOSITORY}}, "base": {"repo": {"full_name": REPOSITORY}}}
+        event = {"number": 7, "head": {"repo": {"full_name": self.source}}, "base": {"repo": {"full_name": REPOSITORY}}}
         payload = self.folder / "event.json"
         payload.write_text(json.dumps({"pull_request": event} if pull else {}))
         return {

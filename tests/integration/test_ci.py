@@ -89,6 +89,39 @@ def test_what_a_fork_can_reach(tmp_path: Path) -> None:
         assert "secrets." not in text
         assert "custody try" not in text
         assert "requirements" not in text
+    assert not any("env" in step for step in jobs["plan"]["steps"])
+
+
+def test_a_fork_runs_reads_and_writes_nothing(tmp_path: Path, host: Host) -> None:
+    author = Repository.create(tmp_path)
+    assert author.custody("init", "--ci", "github").code == 0
+    author.commit("Run custody in CI")
+    bare = hosted(author, tmp_path)
+    assert author.apply().code == 0
+    marker = tmp_path / "marker"
+    mark = f"open({str(marker)!r}, 'w').close()\n"
+    author.git("switch", "-q", "-c", "fork")
+    author.write("models/risk/steps.py", f"{mark}\n\ndef fit(ctx):\n    {mark}")
+    author.write("models/risk/pipeline.yaml", 'train: {uses: "./steps.py:fit"}\nseed: 1\n')
+    author.commit("Run on your runner")
+    author.git("push", "-q", "origin", f"fork:{PULL}")
+    runner = Runner(bare, tmp_path, author.home, host.api, source="mallory/models")
+    before, host.read_only = refs(bare), True
+    for job in ("plan", "comment"):
+        made = runner.run(job, PULL, write=False)
+        assert not marker.exists(), f"{job} ran the code of a fork"
+        with pytest.raises(subprocess.CalledProcessError):
+            made.git("push", "-q", "origin", "HEAD:refs/heads/mlops/ledger")
+    assert host.comments == []
+    made.environment.update(runner.variables(made, PULL, {}))
+    tried = made.custody("try", "--commit")
+    assert (tried.code, marker.exists()) == (4, False)
+    assert "this job is for a fork's request: its code is not run here" in tried.err
+    assert refs(bare) == before
+
+    made.environment.clear()
+    made.custody("try", "risk")
+    assert marker.exists(), "else nothing above shows that the code was not run"
 
 
 @pytest.mark.parametrize("host_name", ["github", "gitlab"])

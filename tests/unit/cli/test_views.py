@@ -12,6 +12,7 @@ from custody.app.apply_result import Applied, AppliedModel
 from custody.app.records import Recorded
 from custody.app.status import ModelStatus, Status
 from custody.app.trace import Fact, Trace
+from custody.cli.actions import Actions
 from custody.cli.views import apply as apply_view
 from custody.cli.views import log as log_view
 from custody.cli.views import plan as plan_view
@@ -462,3 +463,16 @@ def test_a_trace_as_a_tree() -> None:
         ),
     )
     approve("trace", trace_view.text(tree))
+
+
+@pytest.mark.parametrize(
+    ("environ", "fork"),
+    [
+        ({}, False),
+        ({"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "7", "CI_MERGE_REQUEST_PROJECT_ID": "7"}, False),
+        ({"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "8", "CI_MERGE_REQUEST_PROJECT_ID": "7"}, True),
+        ({"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "8", "CI_PROJECT_ID": "7"}, True),
+    ],
+)
+def test_a_fork_is_told_by_gitlab(environ: dict[str, str], fork: bool) -> None:  # noqa: FBT001
+    assert Actions.of(environ).fork is fork
