@@ -75,7 +75,7 @@ def _query(project: Project, options: RunsOptions) -> RunQuery:
 
 
 def _ledgers(project: Project, options: RunsOptions) -> list[Ledger]:
-    trials = [project.trials] if project.trials.head() else []
+    trials = [ledger for ledger in project.all_trials if ledger.head()]
     return trials if options.trials else [project.ledger, *trials]
 
 

@@ -87,11 +87,12 @@ def _find(project: Project, letter: str, target: str) -> Side:
 
 
 def _find_trial(project: Project, letter: str, target: str) -> Side | None:
-    entry = find_record(project.trials, target) if project.trials.head() else None
-    run = project.trials.run(entry) if entry else None
-    if entry is None or run is None:
-        return None
-    return Side(letter, target, run, entry.commit, True, None, (), Comparison(()))
+    for trials in project.all_trials:
+        entry = find_record(trials, target) if trials.head() else None
+        run = trials.run(entry) if entry else None
+        if entry is not None and run is not None:
+            return Side(letter, target, run, entry.commit, True, None, (), Comparison(()))
+    return None
 
 
 def _measured(project: Project, side: Side, own: Comparison, against: Comparison | None) -> Side:
