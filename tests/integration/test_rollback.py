@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,17 +132,73 @@ def test_every_tree_is_the_fold_of_its_records(made: Repository) -> None:
             assert shown == files["models/risk/stages.json"].decode().strip()
 
 
-def test_a_hold_made_in_one_clone_stops_the_apply_of_another(made: Repository, tmp_path: Path) -> None:
+@pytest.fixture
+def shared(made: Repository, tmp_path: Path) -> tuple[Repository, Repository]:
+    """The project on a host, and another clone of it."""
     made.edit(".mlops/config.yaml", "ledger: mlops/ledger\n", "ledger: mlops/ledger\nremote: origin\n")
     host = hosted(made, tmp_path)
     assert made.custody("sync").code == 0
     other = clone(made, host, tmp_path / "other")
     assert other.custody("sync").code == 0
-    held = hold(other)
+    return made, other
+
+
+def test_a_hold_that_lands_while_another_clone_applies_is_not_undone_by_any_apply(
+    shared: tuple[Repository, Repository], tmp_path: Path
+) -> None:
+    """The hold is made when the apply begins to push its promotion, which is then decided anew."""
+    made, other = shared
+    holding = [*other.command("rollback", "risk", "--now", "--reason", "wrong labels")]
+    script = tmp_path / "receive-pack"
+    script.write_text(
+        f"#!/bin/sh\nif [ ! -e {tmp_path}/once ]; then\ntouch {tmp_path}/once\n"
+        f"(unset $(git rev-parse --local-env-vars); cd {other.root} && {shlex.join(holding)}) >{tmp_path}/held 2>&1\n"
+        'fi\nexec git receive-pack "$@"\n'
+    )
+    script.chmod(0o755)
+    made.git("config", "remote.origin.receivepack", str(script))
     made.edit("models/risk/pipeline.yaml", "max_depth: 4", "max_depth: 5")
-    made.apply()
-    assert made.custody("sync").code == 0
-    assert production(made) == ("v1", [held])
+    done = made.apply()
+    assert done.code == 0, done.err + done.out
+    assert "production of risk is v1 now (was v2)" in (tmp_path / "held").read_text()
+    version, holds = production(made)
+    assert (version, len(holds)) == ("v1", 1), "moved off v2, which it names; the new v3 is not promoted"
+    assert "register risk v3" in "\n".join(made.subjects())
+    head = made.head()
+    for clone_ in (made, other, made, other, made):
+        assert clone_.apply().code == 0
+    assert made.head() == head
+    assert production(other) == ("v1", holds)
+    assert made.custody("rollback", "risk", "--to", "v1").code == 0
+    made.commit("Keep risk at v1")
+    assert made.apply().code == 0
+    assert production(made) == ("v1", [])
+    made.edit("models/risk/model.yaml", "production: v1", "production: auto")
+    assert made.apply().code == 0
+    assert production(made) == ("v3", [])
+
+
+def test_a_hold_that_lands_over_another_run_moves_nothing_and_is_over_when_a_promotion_names_it(
+    shared: tuple[Repository, Repository], tmp_path: Path
+) -> None:
+    """It was made offline, of v2; when it lands, v3 is in production."""
+    made, other = shared
+    host = tmp_path / "host.git"
+    host.rename(tmp_path / "away.git")
+    assert other.custody("rollback", "risk", "--now", "--reason", "wrong labels").code == 7
+    (tmp_path / "away.git").rename(host)
+    made.edit("models/risk/pipeline.yaml", "max_depth: 4", "max_depth: 5")
+    assert made.apply().code == 0
+    assert production(made) == ("v3", [])
+    assert other.custody("sync").code == 0
+    for _ in range(5):
+        assert made.apply().code == 0
+    version, holds = production(made)
+    assert (version, len(holds)) == ("v3", 1)
+    assert production(other) == (version, holds)
+    assert "production is v3, not the v2 that this hold was made for" in made.custody("status").out
+    assert made.custody("rollback", "risk", "--release", holds[0]).code == 0
+    assert production(made) == ("v3", [])
 
 
 def test_a_hold_can_be_made_offline(made: Repository, tmp_path: Path) -> None:
