@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from custody.app.project import Project
 from custody.core.adoption import trials_of, with_trials
 from custody.core.keys import step_key
-from custody.core.planner import Lookup
+from custody.core.subject import Lookup
 from custody.digest import canonical_json
 from custody.domain.graph import StepOutput, StepRecord, StepStatus
 from custody.domain.plan import Change
@@ -60,7 +60,7 @@ class Trials:
 
     def over(self, lookup: Lookup) -> Lookup:
         """Return `lookup` with the trials behind it: what the ledger itself has wins."""
-        return Lookup(lambda key: lookup.step(key) or self.find(key), lookup.runs, lookup.has)
+        return replace(lookup, step=lambda key: lookup.step(key) or self.find(key))
 
     def adopt(self, changes: tuple[Change, ...], lookup: Lookup) -> tuple[Change, ...]:
         """Return the changes with the steps that trials have done."""

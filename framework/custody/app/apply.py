@@ -20,6 +20,7 @@ from custody.app.recover import recover
 from custody.app.steps import PRELOAD
 from custody.app.wave import Wave, wave_of
 from custody.app.who import source_behind
+from custody.core.choice import EVERYTHING, Choice
 from custody.core.recording import data_record
 from custody.domain.graph import Event
 from custody.domain.plan import Category, Change
@@ -33,7 +34,7 @@ from custody.ledger.locks import apply_lock
 class ApplyOptions:
     """How to apply. `expect` is the (start of the) id of the plan that was reviewed, timeouts are in seconds."""
 
-    targets: tuple[str, ...] = ()
+    choice: Choice = EVERYTHING
     jobs: int = 2
     engine: str = "prefect"
     expect: str | None = None
@@ -61,9 +62,9 @@ def apply(
         serve(project, commit)
         online = _fetched(project)
         recover(project)
-        prepared = prepare(project, commit, options.targets)
+        prepared = prepare(project, commit, options.choice)
         if options.expect:
-            expect_plan(project, prepared, options.expect, options.targets)
+            expect_plan(project, prepared, options.expect, options.choice)
         recorder = Recorder(project, prepared)
         recorder.decisions.offline = not online
         wave = wave_of(project, prepared, recorder)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from custody.app.branch import require_ledger
 from custody.app.plan import Prepared, prepare, relevant
 from custody.app.project import Project
+from custody.core.choice import EVERYTHING, Choice
 from custody.core.planner import meaning, plan_id
 from custody.domain.plan import Category, Change, Plan
 from custody.errors import GitError, InvalidSpecError
@@ -75,19 +75,20 @@ def target_of(project: Project, branch: str) -> str:
 
 
 def plan_against(
-    project: Project, base: str | None, revision: str | None = None, targets: Sequence[str] = ()
+    project: Project, base: str | None, revision: str | None = None, choice: Choice = EVERYTHING
 ) -> BasePlan | Prepared:
     """Plan the working tree, or the commit `revision`, against `base`; without one against what the ledger holds.
 
-    Raises LedgerError where a shared ledger was not fetched, UsageError for an unknown target, and as `plan_base` does.
+    Raises LedgerError where a shared ledger was not fetched, UsageError for an unknown model or step, and as
+    `plan_base` does.
     """
     if base is not None:
-        return plan_base(project, base, revision=revision, targets=targets)
+        return plan_base(project, base, revision=revision, choice=choice)
     require_ledger(project)
-    return prepare(project, revision, targets)
+    return prepare(project, revision, choice)
 
 
-def plan_base(project: Project, base: str, *, revision: str | None = None, targets: Sequence[str] = ()) -> BasePlan:
+def plan_base(project: Project, base: str, *, revision: str | None = None, choice: Choice = EVERYTHING) -> BasePlan:
     """Plan the working tree, or the commit `revision`, against `base`: a revision, or a branch as its remote has it.
 
     Raises GitError where the base is not here, InvalidSpecError where the specs of the head have errors.
@@ -95,11 +96,10 @@ def plan_base(project: Project, base: str, *, revision: str | None = None, targe
     require_ledger(project)
     base_commit = resolve_base(project, base)
     tree, result, note = _to_plan(project, base_commit, revision)
-    head = prepare(project, tree, targets)
-    known = [name for name in targets if name in head.spec.models]
+    head = prepare(project, tree, choice)
     before = {change.model: change for change in _owed(project, base_commit)}
     chosen = tuple(change for change in head.plan.changes if _adds(change, before.get(change.model)))
-    owed = tuple(change for change in before.values() if change.active and (not known or change.model in known))
+    owed = tuple(change for change in before.values() if change.active and choice.takes(change.model))
     now = {change.model: change for change in head.plan.changes}
     taken_back = tuple(item.model for item in owed if item.model in now and not now[item.model].active)
     plan = replace(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from custody.core.closure import Closure, Entry, closure
-from custody.core.source import same_tree
+from custody.core.codechange import CodeChange, code_change, same_file
 from custody.digest import digest, sha256
 from custody.domain.ports import Read
 from custody.domain.record import Run, State
@@ -61,9 +61,19 @@ def _same(
     if value is None or blob is None:
         return value is None and blob is None and path in closure
     before, now = blob_bytes(blob), read(path)
-    if before is None or now is None:
-        return False
-    return same_tree(before, now) if path.endswith(".py") else before == now
+    return before is not None and now is not None and same_file(path, before, now)
+
+
+def code_changes(
+    code: Mapping[str, Code], read: Read, blob_bytes: Callable[[str], bytes | None]
+) -> Callable[[str, str, Run], CodeChange | None]:
+    """Return what tells, of (model, step, run), what changed in the step's code since that run."""
+
+    def changed(model: str, step: str, run: Run) -> CodeChange | None:
+        item = code.get(model, {}).get(step)
+        return code_change(item, run.closure, read, blob_bytes) if item and run.closure else None
+
+    return changed
 
 
 def materialise(code: Code, read: Read, under: Path) -> Path:

@@ -6,7 +6,7 @@ store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,19 +15,15 @@ from custody.app.compare import Candidate, compare_runs, evaluation, find_candid
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.core.adoption import trials_of
+from custody.core.choice import EVERYTHING, Choice
 from custody.core.comparison import Comparison, Difference
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, drop, judge, limits_of
 from custody.core.relaxed import Relaxed, relaxed
-from custody.domain.graph import StepStatus
-from custody.domain.plan import Category, Change, Plan, Reason
-from custody.domain.ports import Ledger
+from custody.domain.plan import Category, Change, Estimate, Plan, Reason
 from custody.domain.problem import Place, Problem
-from custody.domain.record import GateResult, Kind, ModelState, Run
+from custody.domain.record import GateResult, ModelState, Run
 from custody.domain.spec import ModelSpec, Spec
 from custody.errors import InvalidSpecError
-
-_RUNS = 20
-"""Earlier runs that an estimate is made from, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +44,6 @@ class RelaxedGate:
 
     limit: Relaxed
     place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """Seconds that the steps to run took in `n` earlier runs: median, ninth decile, and processor time (median)."""
-
-    p50: float
-    p90: float
-    cpu: float
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +119,7 @@ def make_comment(
     *,
     base: str | None = None,
     revision: str | None = None,
-    targets: Sequence[str] = (),
+    choice: Choice = EVERYTHING,
     measure: bool = True,
 ) -> Comment:
     """Return the comment for `revision` (None: the working tree) against `base` (None: against the ledger).
@@ -144,7 +130,7 @@ def make_comment(
     worktree = project.worktree
     commit = worktree.commit(revision).id if revision else None
     try:
-        planned = plan_against(project, base, commit, targets)
+        planned = plan_against(project, base, commit, choice)
     except InvalidSpecError as error:
         plan = Plan("", (), commit or worktree.head(), worktree.branch(), project.ledger.head())
         return Comment(plan, problems=tuple(error.problems), measured=measure)
@@ -165,7 +151,7 @@ def comment_on(project: Project, against: BasePlan | Prepared, *, measure: bool 
 
 
 def _comment(project: Project, planned: _Planned, *, measure: bool) -> Comment:
-    models = tuple(_model(project, planned, change) for change in planned.plan.changes)
+    models = tuple(_model(planned, change) for change in planned.plan.changes)
     if measure:
         models = tuple(_measured(project, planned.head, said) for said in models)
     rest = tuple((change.model, change.category) for change in planned.owed.values())
@@ -173,7 +159,7 @@ def _comment(project: Project, planned: _Planned, *, measure: bool) -> Comment:
     return Comment(planned.plan, models, None, rest, unchanged=unchanged, measured=measure)
 
 
-def _model(project: Project, planned: _Planned, change: Change) -> ModelComment:
+def _model(planned: _Planned, change: Change) -> ModelComment:
     head, owed = planned.head, planned.owed.get(change.model)
     model = head.spec.models.get(change.model)
     state = head.state.models.get(change.model) or ModelState(change.model)
@@ -183,7 +169,7 @@ def _model(project: Project, planned: _Planned, change: Change) -> ModelComment:
     if model is None:
         return said
     said = replace(said, relaxed=_relaxed(model, planned.base, state), next_version=f"v{len(state.versions) + 1}")
-    return replace(said, estimate=_estimate(project.ledger, change))
+    return replace(said, estimate=planned.plan.estimates.get(change.model))
 
 
 def _measured(project: Project, head: Prepared, said: ModelComment) -> ModelComment:
@@ -255,29 +241,3 @@ def _dataset(spec: Spec, model: ModelSpec | None) -> str | None:
 def _version(state: ModelState) -> str | None:
     pointer = state.stages.get("production") or next(iter(state.stages.values()), None)
     return pointer.version if pointer else None
-
-
-def _estimate(ledger: Ledger, change: Change) -> Estimate | None:
-    """Return what the steps to run took before; None where any of them never ran here."""
-    if not change.to_run:
-        return None
-    seconds: dict[str, list[float]] = {step: [] for step in change.to_run}
-    cpu: dict[str, list[float]] = {step: [] for step in change.to_run}
-    runs = (entry for entry in ledger.entries(change.model, limit=5 * _RUNS) if entry.kind == Kind.RUN)
-    for _, entry in zip(range(_RUNS), runs, strict=False):
-        run = ledger.run(entry)
-        for name, step in run.steps.items() if run else ():
-            if name in seconds and step.status is StepStatus.DONE and step.seconds is not None:
-                seconds[name].append(step.seconds)
-                cpu[name].append(step.cpu or 0.0)
-    n = min(len(values) for values in seconds.values())
-    if not n:
-        return None
-    p50, p90 = (sum(_quantile(values, share) for values in seconds.values()) for share in (0.5, 0.9))
-    return Estimate(p50, p90, sum(_quantile(values, 0.5) for values in cpu.values()), n)
-
-
-def _quantile(values: list[float], share: float) -> float:
-    """Return the value at the nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]

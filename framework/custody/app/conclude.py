@@ -13,11 +13,14 @@ from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
 from custody.app.who import source_behind, source_of
+from custody.core.attempts import attempts_after
 from custody.core.difference import metadata_of
 from custody.core.gates import judge, limits_of
 from custody.core.keys import features_of
+from custody.core.locked import locked_with
 from custody.core.recording import (
     Source,
+    failure_of,
     metadata_record,
     primary_metric,
     promotion_record,
@@ -75,6 +78,11 @@ class Recorder:
         """The spec commit and the people behind it."""
         return source_of(self._project, self._project.worktree.commit(self._prepared.plan.spec_commit or "HEAD"))
 
+    @property
+    def tree(self) -> str:
+        """The commit, or the tree of a trial, that all files were read from."""
+        return self.source.commit
+
     def source_for(self, model: str) -> Source:
         """The spec commit, and the people behind the files of one model."""
         if model not in self._sources:
@@ -85,11 +93,6 @@ class Recorder:
             paths, known = (*specs, *files), self.source
             self._sources[model] = source_behind(self._project, known, paths) if known.behalf else known
         return self._sources[model]
-
-    @property
-    def tree(self) -> str:
-        """The commit, or the tree of a trial, that all files were read from."""
-        return self.source.commit
 
     def header(self, change: Change, run_id: str) -> dict[str, Any]:
         """Return what an intent keeps so that a run that dies can be recorded by the next command."""
@@ -138,8 +141,8 @@ class Recorder:
         run = self._run(change, run_id, outcome.steps, status)
         run = replace(run, finished=self._project.now(), seconds=round(outcome.seconds, 3))
         if not outcome.cancelled and outcome.failed is None:
-            return self._judged(run)
-        return replace(run, failure=_failure(outcome))
+            return replace(self._judged(run), attempts=0)
+        return replace(run, failure=failure_of(outcome))
 
     def _adopted(self, run: Run) -> tuple[str, ...]:
         return self._prepared.trials.adopted(run) if self._prepared.trials else ()
@@ -294,7 +297,9 @@ class Recorder:
             reasons=tuple(reason.to_dict() for reason in change.reasons),
             artifact=artifact,
             metrics=facts.get("metrics", {}),
-            environment=self._environment(train),
+            environment=self._environment(change, train),
+            asked=change.asked,
+            attempts=attempts_after(status, change.failed),
             plan=self._prepared.plan.id,
             started=self._started,
             actor=self._project.job.actor or self._ledger.actor,
@@ -333,11 +338,12 @@ class Recorder:
         worktree = self._project.worktree
         return {path: worktree.blob(commit, path) if value else None for path, value in sorted(files.items())}
 
-    def _environment(self, train: StepRecord | None) -> Mapping[str, Any]:
+    def _environment(self, change: Change, train: StepRecord | None) -> Mapping[str, Any]:
+        """What the process consisted of that trained the model, and what was locked then."""
         measured = train.output.facts.get("environment", {}) if train and train.output else {}
-        lock = self._prepared.spec.config.lock
-        blob = self._project.worktree.blob(self.tree, lock) if lock else None
-        return {**measured, "lock": blob} if measured else {}
+        entry = self._ledger.find_entry(train.source) if train and train.source else None
+        made = self._ledger.run(entry) if entry else None
+        return {**measured, **locked_with(change, made, self._prepared.lock)}
 
     def _metadata(self, name: str) -> dict[str, Any]:
         model = self._model(name)
@@ -386,14 +392,6 @@ def _register(
     record_id: str, run: Run, at: str, run_commit: str | None, source: Source, state: ModelState
 ) -> Record | None:
     return register_record(record_id, run, state, at, run_commit, source)
-
-
-def _failure(outcome: Outcome) -> Failure:
-    failed = outcome.failed
-    if failed is None or failed.status is StepStatus.CANCELLED:
-        step = failed.step if failed else "start"
-        return Failure(step, "cancelled", failed.log if failed else None)
-    return Failure(failed.step, failed.error or str(failed.status), failed.log)
 
 
 def _new_id() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from custody.app.authorship import authorship
 from custody.app.base import plan_base
 from custody.app.plan import Prepared
 from custody.app.project import Project
+from custody.core.choice import Choice
 from custody.domain.plan import Change, Plan, Reason
 from custody.domain.ports import Commit
 from custody.errors import GitError, StalePlanError
@@ -16,10 +17,10 @@ _NAMED = 5
 """Reasons that are named at most."""
 
 
-def expect_plan(project: Project, prepared: Prepared, expected: str, targets: Sequence[str]) -> None:
+def expect_plan(project: Project, prepared: Prepared, expected: str, choice: Choice) -> None:
     """Raise StalePlanError where `expected`, the (start of the) id of a plan, is not what would be applied now."""
     plan = prepared.plan
-    if _reviewed(project, plan, expected, targets):
+    if _reviewed(project, plan, expected, choice):
         return
     touched = ", ".join(f"{change.model} ({change.category.word})" for change in plan.active) or "nothing"
     last = f"last record by {plan.last.get('who', 'nobody')}: {plan.last.get('subject', 'none')}"
@@ -31,7 +32,7 @@ def expect_plan(project: Project, prepared: Prepared, expected: str, targets: Se
     )
 
 
-def _reviewed(project: Project, plan: Plan, expected: str, targets: Sequence[str]) -> bool:
+def _reviewed(project: Project, plan: Plan, expected: str, choice: Choice) -> bool:
     """Whether the expected plan is that of the commit, or what the commit adds to what its branch owed before it."""
     if plan.id.startswith(expected):
         return True
@@ -39,7 +40,7 @@ def _reviewed(project: Project, plan: Plan, expected: str, targets: Sequence[str
     before = next(iter(repository.parents(commit)), None)
     if before is None or not repository.has(before):
         return False
-    return plan_base(project, before, revision=commit, targets=targets).plan.id.startswith(expected)
+    return plan_base(project, before, revision=commit, choice=choice).plan.id.startswith(expected)
 
 
 def _moved(project: Project, plan: Plan) -> Iterator[str]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from custody.app.adopt import Trials
-from custody.app.code import Code, closures, digests
+from custody.app.code import Code, closures, code_changes, digests
+from custody.app.estimates import estimates
 from custody.app.project import CONFIG, Project
-from custody.core.planner import Lookup, changes, plan_id
+from custody.core.choice import EVERYTHING, Choice, is_step
+from custody.core.locked import Lock
+from custody.core.planner import changes, plan_id
 from custody.core.recording import last_entry
+from custody.core.subject import Lookup
+from custody.domain.graph import STEPS
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.ports import Read
 from custody.domain.record import State
@@ -28,40 +33,45 @@ class Prepared:
     code: dict[str, Code]
     read: Read
     lookup: Lookup
+    lock: Lock | None = None
     trials: Trials | None = None
     """Where results of trials may be taken over."""
     revision: str | None = None
     """What was read: a commit or a tree; None for the files of the working tree."""
 
 
-def prepare(project: Project, revision: str | None, targets: Sequence[str] = ()) -> Prepared:
+def prepare(project: Project, revision: str | None, choice: Choice = EVERYTHING) -> Prepared:
     """Plan a commit, a tree or the working tree (None), and return the plan with its ingredients.
 
-    Only `targets` where any are given. Raises InvalidSpecError where the specs have errors, UsageError for an unknown
-    target.
+    As far as `choice` takes its models. Raises InvalidSpecError where the specs have errors, UsageError for a choice
+    that names what there is not.
     """
     spec = project.load_valid(revision)
     trials = Trials(project, committed=True) if spec.config.adopt else None
-    return prepare_spec(project, revision, spec, targets, trials)
+    return prepare_spec(project, revision, spec, choice, trials)
 
 
-def prepare_spec(
-    project: Project, revision: str | None, spec: Spec, targets: Sequence[str], trials: Trials | None
-) -> Prepared:
+def prepare_spec(project: Project, revision: str | None, spec: Spec, choice: Choice, trials: Trials | None) -> Prepared:
     """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again."""
     worktree = project.worktree
     state = project.ledger.state()
     read = worktree.reader(revision)
     code = closures(spec, read)
-    lookup = Lookup(project.store.watch(project.ledger.step), project.ledger.runs_with_key, project.store.has)
-    lock = worktree.blob(revision, spec.config.lock) if spec.config.lock else None
-    steps = trials.over(lookup) if trials else lookup
-    planned = _targeted(
-        changes(spec, state, digests(code, state, read, worktree.blob_bytes), lookup, lock), targets, spec, state
+    lookup = Lookup(
+        project.store.watch(project.ledger.step),
+        project.ledger.runs_with_key,
+        project.store.has,
+        code_changes(code, read, worktree.blob_bytes),
     )
+    lock = _lock(project, revision, spec)
+    steps = trials.over(lookup) if trials else lookup
+    _known(choice, spec, state)
+    closed = digests(code, state, read, worktree.blob_bytes)
+    planned, others = choice.split(changes(spec, state, closed, lookup, lock, choice))
+    adopted = trials.adopt(planned, lookup) if trials else planned
     plan = Plan(
         id=plan_id(planned),
-        changes=trials.adopt(planned, lookup) if trials else planned,
+        changes=adopted,
         spec_commit=revision if revision and worktree.is_commit(revision) else worktree.head(),
         branch=worktree.branch(),
         ledger_head=state.head,
@@ -71,8 +81,17 @@ def prepare_spec(
         + tuple(item for steps in code.values() for one in steps.values() for item in one.warnings),
         last=last_entry(next(iter(project.ledger.entries(limit=1)), None)),
         crashed=tuple(item.run_id for item in Intents(worktree.common_dir).abandoned() if not item.header.get("trial")),
+        estimates=estimates(project.ledger, adopted),
+        left_out=tuple((change.model, change.category) for change in others),
     )
-    return Prepared(plan, spec, state, code, read, steps, trials, revision)
+    return Prepared(plan, spec, state, code, read, steps, lock, trials, revision)
+
+
+def _lock(project: Project, revision: str | None, spec: Spec) -> Lock | None:
+    path, worktree = spec.config.lock, project.worktree
+    blob = worktree.blob(revision, path) if path else None
+    data = worktree.reader(revision)(path) if path and blob else None
+    return Lock(path, blob, data, worktree.blob_bytes) if path and blob and data is not None else None
 
 
 def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:
@@ -85,12 +104,18 @@ def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:
     )
 
 
-def _targeted(planned: tuple[Change, ...], targets: Sequence[str], spec: Spec, state: State) -> tuple[Change, ...]:
-    known: Collection[str] = {*spec.models, *state.models}
-    for target in targets:
-        if target not in known:
-            raise UsageError(f"there is no model {target!r}", code="E601", help=("custody status",))
-    return tuple(change for change in planned if not targets or change.model in targets)
+def _known(choice: Choice, spec: Spec, state: State) -> None:
+    """Refuse, with UsageError, a choice that names what there is not."""
+    for name in choice.named:
+        if name not in spec.models and name not in state.models:
+            raise UsageError(f"there is no model {name!r}", code="E601", help=("custody status",))
+    for name, step in choice.replace.items():
+        if not is_step(step):
+            known = ", ".join(STEPS)
+            raise UsageError(f"{name} has no step {step!r}: {known}", code="E602", help=(f"--replace {name}:train",))
+        if name not in spec.models or not choice.takes(name):
+            why = "its directory is gone" if name not in spec.models else "it is left out"
+            raise UsageError(f"no step of {name} can be run again: {why}", code="E602", help=("custody plan",))
 
 
 def _new_versions(spec: Spec, state: State, planned: tuple[Change, ...]) -> tuple[str, ...]:

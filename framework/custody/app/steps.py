@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from custody.core.keys import step_key
-from custody.core.planner import Lookup, reused
+from custody.core.reuse import reused
+from custody.core.subject import Lookup
 from custody.domain.graph import Node, Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.ports import Ending, ProcessEnd, Store, Task
 from custody.errors import CustodyError
@@ -66,7 +67,7 @@ class RunSteps:
         """Fix the key; reuse what it already has if the bytes are here, else return the work."""
         used = {role: ref.digest for role, ref in upstream.items()}
         key = step_key(node.step, node.inputs, used)
-        found = self.lookup.step(key)
+        found = None if node.forced else self.lookup.step(key)
         if found and found[1].output and self._here(found[1].output):
             return reused(found[1], found[0])
         run = self.runs[node.model]

@@ -292,7 +292,7 @@ def _recipe(found: Recorded) -> Iterator[Fact]:
     if run.seed is not None:
         yield Fact("seed", str(run.seed), proof, command, run.seed)
     command, proof = _in_ledger(found.holder, f"models/{run.model}/run.json")
-    if run.environment:
+    if run.environment.get("python"):
         yield Fact("environment", _environment(run), proof, command, dict(run.environment), tuple(_lock(run)))
     steps = tuple(Fact(name, _step(step), proof, command, _step_value(step)) for name, step in run.steps.items())
     if steps:
@@ -303,7 +303,7 @@ def _environment(run: Run) -> str:
     environment = run.environment
     words = [f"Python {environment['python']}"] if environment.get("python") else []
     words += [str(environment[name]) for name in ("platform",) if environment.get(name)]
-    packages = environment.get("packages") or environment.get("distributions") or ()
+    packages = environment.get("distributions") or ()
     words += [f"{len(packages)} distribution{'s' * (len(packages) != 1)}"] if packages else []
     return ", ".join(words) or f"{len(environment)} facts"
 

@@ -16,6 +16,7 @@ from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.trial_record import TrialRecorder, Tried
 from custody.app.wave import wave_of
+from custody.core.choice import Choice
 from custody.domain.graph import Event, StepStatus
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.ports import Shared
@@ -140,7 +141,7 @@ def _prepare(project: Project, options: TrialOptions, tree: str, settings: Seque
     if settings:
         spec = override(spec, _set_models(spec, options.targets), settings, project.worktree.reader(tree))
     trials = Trials(project, committed=options.commit)
-    prepared = prepare_spec(project, tree, spec, options.targets, trials)
+    prepared = prepare_spec(project, tree, spec, Choice(options.targets), trials)
     dirty = () if options.commit else relevant(project.worktree.dirty(), spec)
     return replace(prepared, plan=replace(prepared.plan, dirty=dirty))
 

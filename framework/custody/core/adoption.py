@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from custody.core.keys import UPSTREAM, step_key
-from custody.core.planner import reused, with_objects
+from custody.core.reuse import reused, with_objects
 from custody.domain.graph import StepRecord
 from custody.domain.plan import Change, Do, PlannedStep
 
@@ -26,7 +26,7 @@ def with_trials(change: Change, find: Find, has: Callable[[str], bool]) -> Chang
     outputs: dict[str, str] = {}
     steps: list[PlannedStep] = []
     for step in change.steps:
-        found = step if step.known else _tried(step, outputs, find)
+        found = step if step.known or step.forced else _tried(step, outputs, find)
         if found.known and found.known.output:
             outputs[step.step] = found.known.output.ref.digest
             found = replace(found, do=Do.REUSE)

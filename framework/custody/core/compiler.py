@@ -36,6 +36,7 @@ def _nodes(change: Change, model: ModelSpec, settings: Settings) -> Iterator[Nod
             retries=uses.retries,
             memory=uses.memory,
             known=step.known if step.do is Do.REUSE else None,
+            forced=step.forced,
         )
 
 

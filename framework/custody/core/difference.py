@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from custody.core.codechange import CodeChange
+from custody.core.locked import Lock, environment_reason
 from custody.digest import canonical_json
 from custody.domain.plan import Reason
 from custody.domain.problem import Place
@@ -23,12 +25,14 @@ _IN_MODEL = {"target", "task", "positive"}
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A declared model beside the run that it is compared with."""
+    """A declared model beside the run that it is compared with; `code` tells what changed in the code of a step."""
 
     model: ModelSpec
     dataset: DatasetSpec
     manifest: Manifest
     run: Run
+    code: Callable[[str], CodeChange | None] = lambda _: None
+    lock: Lock | None = None
 
 
 def input_reasons(pair: Comparison, inputs: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
@@ -73,14 +77,27 @@ def metadata_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[s
     return reasons
 
 
-def unfinished_reason(run: Run) -> Reason | None:
+def unfinished_reason(model: ModelSpec, run: Run) -> Reason | None:
     """Return the reason to go on after a run that did not reach its gates; None where it did."""
     code = _UNFINISHED.get(run.status)
     if code is None:
         return None
     failure = run.failure
     note = f"{failure.step}: {failure.error}" if failure else ""
-    return Reason(code, f"run {run.id[:8]}", note=note)
+    return Reason(code, f"run {run.id[:8]}", place=step_place(model, failure.step if failure else ""), note=note)
+
+
+def step_place(model: ModelSpec, step: str) -> Place:
+    """Return where the spec says what a step is to do; the model's own file for what is no step."""
+    match step:
+        case "prepare" | "train" | "evaluate":
+            return model.place("pipeline", step)
+        case "fetch" | "validate":
+            return model.place("data", "dataset")
+        case "split":
+            return model.place("data", "split")
+        case _:
+            return model.place("model")
 
 
 def _reasons(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) -> Iterator[Reason]:
@@ -93,7 +110,11 @@ def _reasons(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) ->
         case "with":
             yield from _param_reasons(model, step, old, new)
         case "code":
-            yield Reason("code.changed", f"{step} code", _short(old), _short(new), _code_place(model, step))
+            yield _code_reason(pair, step, _short(old), _short(new))
+        case "environment":
+            plain = Reason("environment.changed", "environment", place=model.place("pipeline", "environment"))
+            known = environment_reason(pair.run, pair.lock) or plain
+            yield replace(known, before=_short(old), after=_short(new))
         case "features":
             yield Reason("features.changed", "features", place=model.place("data", "features"), note=_sets(old, new))
         case "slices":
@@ -127,6 +148,16 @@ def _param_reasons(model: ModelSpec, step: str, old: Any, new: Any) -> Iterator[
     for name, before, after in _changed(old or {}, new or {}):
         dotted = f"{step}.with.{name}"
         yield Reason("param.changed", f"{step}.{name}", before, after, model.place("pipeline", dotted))
+
+
+def _code_reason(pair: Comparison, step: str, before: str | None, after: str | None) -> Reason:
+    """Name the first changed file and the imports that lead to it; the entry where that cannot be told."""
+    found = pair.code(step) if before and after else None
+    if found is None:
+        return Reason("code.changed", f"{step} code", before, after, _code_place(pair.model, step))
+    others = f"{found.others} more file{'s' * (found.others != 1)} changed" if found.others else ""
+    note = "; ".join(filter(None, (found.what, others)))
+    return Reason("code.changed", f"{step} code", before, after, found.place, note, found.chain)
 
 
 def _code_place(model: ModelSpec, step: str) -> Place:

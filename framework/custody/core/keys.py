@@ -24,6 +24,8 @@ UPSTREAM: Mapping[str, Mapping[str, str]] = {
 }
 """The roles of each step's upstream outputs, and the steps that make them."""
 
+_DRAWS_NOTHING = frozenset({"tabular"})
+"""What `prepare` may name that is not random; own code may be, whatever it does with its seed."""
 _CONTRACT = ("type", "min", "max", "values", "null_max", "unique")
 
 
@@ -45,12 +47,21 @@ def features_of(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest) -> t
 
 
 def step_inputs(
-    model: ModelSpec, dataset: DatasetSpec, manifest: Manifest, code: Mapping[str, str | None]
+    model: ModelSpec,
+    dataset: DatasetSpec,
+    manifest: Manifest,
+    code: Mapping[str, str | None],
+    environment: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the inputs of every step of `model`; `code` maps `prepare` and `train` to their closure's digest."""
+    """Return the inputs of every step of `model`; `code` maps `prepare` and `train` to their closure's digest.
+
+    The seed is no input of a `prepare` that draws nothing at random. `environment` is one where it is to retrain.
+    """
     features = list(features_of(model, dataset, manifest))
     learning = {"features": features, "target": model.target, "task": str(model.task)}
     positive = {"positive": model.positive}
+    seed = {"seed": model.seed}
+    locked = {"environment": environment} if environment else {}
     split = model.split
     return {
         "fetch": {"logical": manifest.logical},
@@ -68,7 +79,8 @@ def step_inputs(
             "uses": model.prepare.name,
             "with": dict(model.prepare.with_),
             **learning,
-            "seed": model.seed,
+            **({} if model.prepare.name in _DRAWS_NOTHING else seed),
+            **locked,
             "code": code.get("prepare"),
         },
         "train": {
@@ -76,14 +88,15 @@ def step_inputs(
             "with": dict(model.train.with_),
             **learning,
             **positive,
-            "seed": model.seed,
+            **seed,
+            **locked,
             "code": code.get("train"),
         },
         "evaluate": {
             **learning,
             **positive,
             "slices": sorted(gate.column for gate in model.slices),
-            "seed": model.seed,
+            **seed,
         },
     }
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from custody.core.fold import json_bytes, next_version
 from custody.core.parameters import params_trailer
+from custody.domain.graph import Outcome, StepStatus
 from custody.domain.plan import Category, StageMove
-from custody.domain.record import Entry, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
+from custody.domain.record import Entry, Failure, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task
 
 KEY_PREFIX = 16
@@ -225,6 +226,15 @@ def gate_line(gate: GateResult) -> str:
     words += f" {value} {sign} {gate.limit:g}"
     words += f" than {gate.baseline:.6g}" if gate.baseline is not None else ""
     return words + (f" ({gate.note})" if gate.note else "")
+
+
+def failure_of(outcome: Outcome) -> Failure:
+    """Return why a run ended early: the step that failed, or where it was cancelled."""
+    failed = outcome.failed
+    if failed is None or failed.status is StepStatus.CANCELLED:
+        step = failed.step if failed else "start"
+        return Failure(step, "cancelled", failed.log if failed else None)
+    return Failure(failed.step, failed.error or str(failed.status), failed.log)
 
 
 def last_entry(entry: Entry | None) -> dict[str, Any]:

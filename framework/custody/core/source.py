@@ -22,6 +22,7 @@ _LOOKS_AT_ITSELF = (b"__doc__", b"getsource", b"getdoc", b"getcomments")
 _OPENS = {"FSTRING_START", "TSTRING_START"}
 _CLOSES = {"FSTRING_END", "TSTRING_END"}
 _FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
+_SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER, tokenize.ENCODING}
 _Body = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -58,11 +59,40 @@ def same_tree(a: bytes, b: bytes) -> bool:
         return False
 
 
+def first_difference(before: bytes, now: bytes) -> tuple[int, int]:
+    """Return line and column, from 1, where `now` first says something else than `before`: comments do not count."""
+    try:
+        old, new = list(_words(before)), list(_words(now))
+    except _FAULTS:
+        old, new = list(_lines(before)), list(_lines(now))
+    pairs = zip(old, new, strict=False)
+    at = next((place for place, (one, two) in enumerate(pairs) if one[:2] != two[:2]), len(old))
+    place = new[min(at, len(new) - 1)] if new else (0, "", 1, 1)
+    return place[2], place[3]
+
+
 def parse(source: bytes | str) -> ast.Module:
     """Return the syntax tree; raises SyntaxError, ValueError, RecursionError or MemoryError. Never warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source)
+
+
+def _words(source: bytes) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (type, text, line, column) of each token that counts."""
+    text = source.decode().removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")
+    starts = _line_starts(text)
+    docstrings = [] if _keeps_all(source) else [(cut.start, cut.end) for cut in _docstrings(text, starts)]
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        start = starts[token.start[0] - 1] + token.start[1]
+        if token.type not in _SILENT and not any(low <= start < high for low, high in docstrings):
+            said = "" if token.type == tokenize.INDENT else token.string
+            yield token.type, said, token.start[0], token.start[1] + 1
+
+
+def _lines(source: bytes) -> Iterator[tuple[int, str, int, int]]:
+    for number, line in enumerate(source.decode(errors="replace").splitlines(), 1):
+        yield 0, line, number, 1
 
 
 def _keeps_all(source: bytes) -> bool:

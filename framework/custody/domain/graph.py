@@ -127,7 +127,8 @@ class Node:
     """One step of one model. `inputs` are all of its key's inputs but the upstream digests, fixed by the plan.
 
     `upstream` maps a role (`table`, `split`, `transformer`, `model`) to the id of the node that makes it.
-    `settings` goes to the step beside the inputs and is no part of the key. `known` is a result that is reused.
+    `settings` goes to the step beside the inputs and is no part of the key. `known` is a result that is reused; a
+    `forced` node runs even where its key has a result.
     """
 
     id: str
@@ -140,6 +141,7 @@ class Node:
     retries: int = 0
     memory: int | None = None
     known: StepRecord | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,12 @@ class Reason:
     """Why something changes: `code` is stable, `subject` says what, `place` where it is written.
 
     Codes: never-run, data.changed, data.resolved, contract.changed, param.changed, code.changed, seed.changed,
-    target.changed, task.changed, split.changed, features.changed, slice.changed, limit.changed, metadata.changed,
-    stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, store.missing, model.removed,
-    purpose.refused, version.edited, stage.unknown, gate.failed, environment.changed.
+    target.changed, task.changed, split.changed, features.changed, slice.changed, metric.added, limit.changed,
+    metadata.changed, stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, run.missing,
+    store.missing, forced, attempts.spent, model.removed, model.returned, purpose.refused, version.edited,
+    stage.unknown, gate.failed, environment.changed.
+
+    `details` are what it consists of: the files from the entry to the changed one, or packages.
     """
 
     code: str
@@ -53,9 +56,10 @@ class Reason:
     after: Any = None
     place: Place | None = None
     note: str = ""
+    details: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        value: dict[str, Any] = {
             "code": self.code,
             "subject": self.subject,
             "before": self.before,
@@ -63,6 +67,7 @@ class Reason:
             "place": str(self.place) if self.place else None,
             "note": self.note,
         }
+        return {**value, "details": list(self.details)} if self.details else value
 
 
 class Do(Enum):
@@ -77,7 +82,8 @@ class Do(Enum):
 class PlannedStep:
     """One step of a change: its key's inputs, and the result that is reused, if any.
 
-    `trial` is the trial whose result is reused, where it is one's; the ledger itself has none then.
+    `trial` is the trial whose result is reused, where it is one's; the ledger itself has none then. A `forced` step
+    runs whatever is recorded.
     """
 
     step: str
@@ -86,6 +92,7 @@ class PlannedStep:
     key: str | None = None
     known: StepRecord | None = None
     trial: str | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,10 @@ class Change:
     notes: tuple[str, ...] = ()
     annotations: tuple[Reason, ...] = ()
     """Differences that cause no work, such as another environment (`?`)."""
+    asked: str | None = None
+    """The digest of what its run is asked to do; see `core/attempts.py`."""
+    failed: int = 0
+    """Attempts at it that have failed in a row."""
 
     @property
     def active(self) -> bool:
@@ -127,6 +138,46 @@ class Change:
     def to_run(self) -> tuple[str, ...]:
         """The steps that will or may run."""
         return tuple(step.step for step in self.steps if step.do is not Do.REUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What a step took in its `n` last runs, in seconds: median, ninth decile, and processor time (median)."""
+
+    p50: float
+    p90: float
+    cpu: float
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"p50": self.p50, "p90": self.p90, "cpu": self.cpu, "n": self.n}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the steps to run of one change took before, by step; the whole is their sum, `n` the least of theirs."""
+
+    steps: Mapping[str, StepTime]
+
+    @property
+    def p50(self) -> float:
+        return sum(step.p50 for step in self.steps.values())
+
+    @property
+    def p90(self) -> float:
+        return sum(step.p90 for step in self.steps.values())
+
+    @property
+    def cpu(self) -> float:
+        return sum(step.cpu for step in self.steps.values())
+
+    @property
+    def n(self) -> int:
+        return min(step.n for step in self.steps.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        steps = {name: step.to_dict() for name, step in self.steps.items()}
+        return {"p50": self.p50, "p90": self.p90, "cpu": self.cpu, "n": self.n, "steps": steps}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +198,10 @@ class Plan:
     """The last record of the ledger: `{id, subject, when, who, commit}`; empty where there is none."""
     crashed: tuple[str, ...] = ()
     """Runs that died without a record; the next apply records them."""
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    """By model; models of which a step never ran here have none."""
+    left_out: tuple[tuple[str, Category], ...] = ()
+    """Models that have something to do and were left out by choice, with what it is."""
 
     @property
     def active(self) -> tuple[Change, ...]:

@@ -143,6 +143,7 @@ class Run:
     `code` is the source commit, `closure` maps each source file read to its blob id (None: looked up and absent),
     `environment` is what the training process reported, `data` is `{dataset, version, logical, rows, classification}`,
     `params` the parameters of the estimator, `metadata` owner, purpose and the like as last recorded.
+    `asked` is the digest of what it was to do, `attempts` how many at that have failed in a row, itself included.
     """
 
     id: str
@@ -169,6 +170,8 @@ class Run:
     finished: str | None = None
     seconds: float | None = None
     actor: str | None = None
+    asked: str | None = None
+    attempts: int = 0
 
     @property
     def key(self) -> str | None:
@@ -182,7 +185,7 @@ class Run:
         return self.status in {RunStatus.PASSED, RunStatus.REJECTED}
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        value: dict[str, Any] = {
             "format": FORMAT,
             "run": self.id,
             "model": self.model,
@@ -208,6 +211,8 @@ class Run:
             "seconds": self.seconds,
             "actor": self.actor,
         }
+        value |= {"asked": self.asked} if self.asked else {}
+        return value | ({"attempts": self.attempts} if self.attempts else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -240,6 +245,8 @@ class Run:
             finished=value.get("finished"),
             seconds=value.get("seconds"),
             actor=value.get("actor"),
+            asked=value.get("asked"),
+            attempts=int(value.get("attempts", 0)),
         )
 
 

@@ -159,6 +159,10 @@ class ModelSpec:
     """How the built-in steps (`fetch`, `validate`, `split`, `evaluate`) are to be run: timeout, retries, memory."""
     profile: str | None = None
     """Whose values stand below the model's own: `.mlops/profiles/<profile>/`."""
+    attempts: int = 3
+    """After so many failed runs of the same inputs the model is held."""
+    retrains_on_environment: bool = False
+    """Whether another locked environment trains anew; else it is only shown."""
 
     def place(self, kind: str, dotted: str = "") -> Place:
         """Return where `dotted` of the document of `kind` is written."""

@@ -31,6 +31,7 @@ LANGUAGE = 1
 """The version of the spec language."""
 RUN_STEPS = ("fetch", "validate", "split", "evaluate")
 TABULAR = "tabular"
+ATTEMPTS = 3
 LEDGER, TRIALS = "mlops/ledger", "mlops/trials"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -73,6 +74,8 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
         steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
         profile=about.get("profile"),
+        attempts=int(pipeline.get("attempts", ATTEMPTS)),
+        retrains_on_environment=pipeline.get("environment") == "retrain",
     )
 
 

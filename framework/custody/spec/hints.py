@@ -79,7 +79,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 _LATER: Mapping[str, frozenset[str]] = {
     "model": frozenset({"was", "retire", "notify", "links", "approvals", "serve"}),
     "data": frozenset({"inputs", "filter", "features_from", "views"}),
-    "pipeline": frozenset({"schedule", "environment", "resources", "calibrate", "search", "needs", "threads"}),
+    "pipeline": frozenset({"schedule", "resources", "calibrate", "search", "needs", "threads"}),
     "gates": frozenset({"checks", "waivers"}),
     "dataset": frozenset({"schedule", "license", "retention", "contract", "quarantine", "files", "sources"}),
     "config": frozenset({"requires", "environments", "store", "engine", "notify", "timezones"}),

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from custody.app.comment import Comment, Estimate, Gate, ModelComment, RelaxedGate
+from custody.app.comment import Comment, Gate, ModelComment, RelaxedGate
 from custody.app.compare import Candidate
 from custody.cli.views import annotations, markdown
 from custody.cli.views.comment_json import to_json
 from custody.cli.views.markdown import LIMIT, MARKER, Level, Links
 from custody.core.comparison import Comparison, Difference, Flips, SliceDifference
 from custody.core.relaxed import Relaxed
-from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
+from custody.domain.plan import Category, Change, Do, Estimate, Plan, PlannedStep, Reason, StageMove, StepTime
 from custody.domain.problem import Place, Problem
 from custody.domain.record import GateResult
 from tests.unit.core.build import model, run
@@ -67,7 +67,7 @@ def _model(name: str, category: Category) -> ModelComment:
         "v19",
         comparison,
         gates,
-        Estimate(180.0, 200.0, 400.0, 14),
+        Estimate({"train": StepTime(180.0, 200.0, 400.0, 14)}),
         f"customers@{name}",
     )
 
@@ -245,4 +245,5 @@ def test_json_has_the_same_facts_with_all_digits() -> None:
     assert item["comparison"]["metrics"][0]["interval"] == [-0.003, 0.015]
     assert item["comparison"]["flips"] == {"rows": 2113, "newly_wrong": 44, "fixed": 74, "moved": 0, "tolerance": None}
     assert (item["passed"], item["relaxed"][0]["after"], item["gates"][0]["narrow"]) == (False, 0.82, True)
-    assert item["estimate"] == {"p50": 180.0, "p90": 200.0, "cpu": 400.0, "n": 14}
+    whole = {"p50": 180.0, "p90": 200.0, "cpu": 400.0, "n": 14}
+    assert item["estimate"] == {**whole, "steps": {"train": whole}}

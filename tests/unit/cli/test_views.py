@@ -21,7 +21,7 @@ from custody.cli.views import progress as progress_view
 from custody.cli.views import show as show_view
 from custody.cli.views import status as status_view
 from custody.cli.views import trace as trace_view
-from custody.cli.views.text import plain
+from custody.cli.views.text import duration, plain
 from custody.domain.graph import Event, Node, Progress, Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place, Problem, Severity
@@ -78,7 +78,15 @@ REFUSED = Reason(
     note="customers may be used for retention (datasets/customers/dataset.yaml:2:11)",
 )
 HELD = Reason("gate.failed", "recall.min", 0.7, 0.61, Place("models/risk/gates.yaml", 2, 12))
-LOCK = Reason("environment.changed", "lock file", "3b0ebd40", "6434d293", note="since run 1a2b3c4d")
+LOCK = Reason(
+    "environment.changed",
+    "environment",
+    "3b0ebd40",
+    "6434d293",
+    Place("requirements.lock", 12, 1),
+    "3 packages since run 1a2b3c4d, 1 of which it did not load",
+    ("numpy 2.1.0 → 2.2.0", "scikit-learn 1.6.1 → 1.7.0"),
+)
 EVERYTHING = plan(
     change(
         "churn",
@@ -280,7 +288,7 @@ def test_an_apply_as_json_has_the_same_facts() -> None:
     [(None, "?"), (0.04, "0.0 s"), (9.94, "9.9 s"), (41.4, "41 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
-    assert apply_view.duration(seconds) == shown
+    assert duration(seconds) == shown
 
 
 UNKNOWN_KEY = Problem(

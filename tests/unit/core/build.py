@@ -9,7 +9,7 @@ from typing import Any
 from custody.core.difference import metadata_of
 from custody.core.gates import judge, limits_of
 from custody.core.keys import UPSTREAM, step_inputs, step_key
-from custody.core.planner import Lookup
+from custody.core.subject import Lookup
 from custody.digest import digest
 from custody.domain.graph import STEPS, Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.problem import Place
@@ -90,17 +90,21 @@ def records(
     """Every step done, each output's digest made from its key."""
     data = data or dataset()
     version = data.versions[item.dataset.version]
-    inputs = step_inputs(item, data, version, code or {})
+    return made(step_inputs(item, data, version, code or {}), version.logical)
+
+
+def made(inputs: Mapping[str, Mapping[str, Any]], logical: str) -> dict[str, StepRecord]:
+    """Every step done with these inputs."""
     outputs: dict[str, str] = {}
-    made = {}
+    done = {}
     for step in STEPS:
         upstream = {role: outputs[maker] for role, maker in UPSTREAM[step].items()}
         key = step_key(step, inputs[step], upstream)
-        outputs[step] = version.logical if step == "fetch" else digest(["output", key])
+        outputs[step] = logical if step == "fetch" else digest(["output", key])
         facts = {"metrics": METRICS, "n": 20, "slices": {}} if step == "evaluate" else {}
         output = StepOutput(Ref(step, outputs[step], digest(["bytes", outputs[step]])), facts=facts)
-        made[step] = StepRecord(step, StepStatus.DONE, key, inputs[step], upstream, output, seconds=1.0)
-    return made
+        done[step] = StepRecord(step, StepStatus.DONE, key, inputs[step], upstream, output, seconds=1.0)
+    return done
 
 
 def run(item: ModelSpec, data: DatasetSpec | None = None, run_id: str = "1" * 16, **changes: Any) -> Run:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from custody.app.apply_result import Applied
+from custody.cli.choose import add_choice, choice_of
 from custody.cli.output import Output
 
 HELP = "do what plan shows: train, evaluate, judge, record, promote"
@@ -21,6 +22,8 @@ EXAMPLES = """\
 examples:
   custody apply                     reconcile the commit that is checked out
   custody apply churn --jobs 4
+  custody apply --exclude churn     all but one
+  custody apply --replace churn:train --reason "new driver"   run that step again; what follows only where it differs
   custody apply --expect 7c1e90d    refuse where the plan is not the one that was reviewed
 
 exit codes: 0 done, 1 all failed, 4 a gate or a rule refused, 5 the plan differs, 6 locked, 7 partly done
@@ -32,7 +35,7 @@ _UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="apply these models only")
+    add_choice(parser, "apply")
     parser.add_argument("--jobs", type=_positive, default=None, metavar="N", help="models at the same time")
     parser.add_argument("--engine", choices=("prefect", "inline"), default="prefect", help="what runs the steps")
     parser.add_argument(
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     project = open_project(out.directory, job_of(os.environ))
     options = ApplyOptions(
-        targets=tuple(args.models),
+        choice=choice_of(args),
         jobs=args.jobs or min(4, os.cpu_count() or 1),
         engine=args.engine,
         expect=args.expect,

@@ -9,6 +9,7 @@ from typing import Any
 
 from custody.cli.actions import Actions
 from custody.cli.output import Output
+from custody.core.choice import Choice
 
 HELP = "say on a pull request what a change will do and what it measures"
 EXAMPLES = """\
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with outcome(project.state_dir, "comment") as last:
         base = base_of(project, args, actions)
         comment = make_comment(
-            project, base=base, revision=args.revision, targets=args.models, measure=not args.no_measure
+            project, base=base, revision=args.revision, choice=Choice(tuple(args.models)), measure=not args.no_measure
         )
         links = markdown.Links(actions.files_below(project.root, args.repo), actions.run)
         text = markdown.text(comment, links)

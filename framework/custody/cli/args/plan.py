@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from custody import __version__
+from custody.cli.choose import add_choice, choice_of
 from custody.cli.output import Output
 from custody.domain.plan import Category, Plan
 
@@ -17,6 +18,8 @@ examples:
   custody plan                      plan the working tree
   custody plan --revision main      plan a commit
   custody plan churn --json         one model, as JSON
+  custody plan --exclude churn      all but one
+  custody plan --replace churn:train --reason "new driver"    as if that step had no result
   custody plan --base main          what this change adds to what main owes already; in CI by itself
   custody plan --format github      annotations on the lines, and the step summary
 
@@ -28,7 +31,7 @@ FORMATS = ("text", "json", "markdown", "github")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="plan these models only")
+    add_choice(parser, "plan")
     parser.add_argument("--revision", metavar="REV", help="plan this commit instead of the working tree")
     parser.add_argument("--base", metavar="REV", help="plan against this branch or commit; in CI: the target branch")
     parser.add_argument("--format", choices=FORMATS, help="how to show it; github: annotations and the step summary")
@@ -42,11 +45,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from custody.cli.views import base as base_view
     from custody.cli.views import plan as view
 
+    choice = choice_of(args)
     project = open_project(out.directory)
     with outcome(project.state_dir, "plan") as last:
         revision = project.worktree.commit(args.revision).id if args.revision else None
         base = _base(project, args, os.environ)
-        prepared = plan_against(project, base, revision, tuple(args.models))
+        prepared = plan_against(project, base, revision, choice)
         planned = prepared if isinstance(prepared, BasePlan) else None
         plan = prepared.plan
         last.exit_code = exit_code(plan, detailed=args.detailed_exitcode)

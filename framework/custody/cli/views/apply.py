@@ -8,7 +8,7 @@ from typing import Any
 
 from custody.app.apply_result import Applied, AppliedModel
 from custody.cli.views.plan import FORMAT_VERSION, move_json
-from custody.cli.views.text import Tone, columns, fit, one_line, plural
+from custody.cli.views.text import Tone, columns, duration, fit, one_line, plural
 from custody.core.recording import gate_line
 from custody.domain.graph import StepStatus
 from custody.domain.plan import Category
@@ -220,19 +220,6 @@ def _next(applied: Applied) -> str:
         rows.append(["Undo:", undo, "(the earlier run is found again, nothing trains)"])
         rows.append(["", f"custody trace {one_line(moved.model)}", "(who changed what, if it was another commit)"])
     return "\n".join(columns(rows))
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as `0.8 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds is None:
-        return "?"
-    if seconds < 10:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
 
 
 def _model_json(item: AppliedModel) -> dict[str, Any]:

@@ -42,9 +42,7 @@ def _model(item: ModelComment) -> dict[str, Any]:
         ],
         "gates": [_gate(one) for one in item.gates],
         "comparison": comparison_json(item.comparison) if item.comparison else None,
-        "estimate": {"p50": estimate.p50, "p90": estimate.p90, "cpu": estimate.cpu, "n": estimate.n}
-        if estimate
-        else None,
+        "estimate": estimate.to_dict() if estimate else None,
     }
 
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from custody.app.comment import Comment, Gate, ModelComment
 from custody.app.render import render_comment
-from custody.cli.views.apply import duration, number
+from custody.cli.views.apply import number
 from custody.cli.views.measured import flips_line, flips_words, signed
 from custody.cli.views.plan import reason_text, value
-from custody.cli.views.text import fit, one_line, plain, plural
+from custody.cli.views.text import duration, fit, one_line, plain, plural
 from custody.core.comparison import Comparison, Difference
 from custody.domain.plan import Category, Do, Reason
 from custody.domain.problem import Place, Severity

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from custody.cli.views.text import Tone, fit, one_line, pad, plural, width, wrapped
-from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
+from custody.cli.views.text import Tone, duration, fit, one_line, pad, plural, width, wrapped
+from custody.domain.plan import Category, Change, Do, Estimate, Plan, PlannedStep, Reason, StageMove
 from custody.domain.spec import PROFILES
 
 FORMAT_VERSION = "1.0"
 _VALUE = 60
 _REASONS = 8
 _FILES = 5
+_DETAILS = 4
 _QUIET = {Category.NOOP}
 _TONES = {Category.BLOCKED: Tone.BAD, Category.HELD: Tone.WARN, Category.ROLLBACK: Tone.WARN}
 _BEFORE = {
@@ -23,6 +24,8 @@ _BEFORE = {
     "stage.changed": "stage ",
     "contract.changed": "contract of ",
     "gate.failed": "gate ",
+    "forced": "step ",
+    "metric.added": "metric ",
 }
 _AFTER = {
     "run.failed": " failed",
@@ -35,22 +38,28 @@ _AFTER = {
     "contract.changed": " changed",
     "slice.changed": " changed",
     "features.changed": " changed",
+    "forced": " is run again",
+    "metric.added": " added",
+    "store.missing": " is lost",
+    "environment.changed": " differs",
 }
 
 
 def text(plan: Plan, version: str) -> str:
     """Return the plan as `custody plan` prints it; `version` is custody's own."""
     if not plan.has_changes and not _shown(plan) and not plan.crashed:
-        return "\n".join([header(plan, version), *_dirty(plan), "", *_environment(plan), nothing_to_do(plan)])
+        rest = [*_environment(plan), *_left_out(plan), nothing_to_do(plan)]
+        return "\n".join([header(plan, version), *_dirty(plan), "", *rest])
     lines = [header(plan, version), *_dirty(plan), *_crashed(plan), "", *body(plan)]
     lines += [*_environment(plan), *profile_lines(plan)]
     unchanged = sum(change.category is Category.NOOP for change in plan.changes)
     if unchanged:
         lines.append(f"  = {plural(unchanged, 'model')} unchanged")
+    lines += _left_out(plan)
     lines.append("")
     if not plan.has_changes and not plan.crashed:
         return "\n".join([*lines, nothing_to_do(plan)])
-    lines.append(f"Plan {Tone.STRONG(plan.id[:7])}: {summary(plan)}.")
+    lines.append(f"Plan {Tone.STRONG(plan.id[:7])}: {summary(plan)}.{_total(plan)}")
     lines.append(f"Next: {Tone.STRONG(_next(plan))}")
     return "\n".join(lines)
 
@@ -59,7 +68,8 @@ def body(plan: Plan) -> list[str]:
     """Return the lines of the dataset versions to record and of every change."""
     widths = _widths(plan)
     data = [f"  + data      {name} will be recorded" for name in plan.new_versions]
-    return data + [line for change in _shown(plan) for line in block(change, widths)]
+    blocks = (block(change, widths, plan.estimates.get(change.model)) for change in _shown(plan))
+    return data + [line for lines in blocks for line in lines]
 
 
 def header(plan: Plan, version: str) -> str:
@@ -71,13 +81,13 @@ def header(plan: Plan, version: str) -> str:
     return Tone.FAINT(f"custody {version} · {spec}{where}{edited} · {ledger}")
 
 
-def block(change: Change, widths: tuple[int, int] = (0, 0)) -> list[str]:
-    """Return the lines of one change: sign, model, word, reasons; then steps, moves and notes."""
+def block(change: Change, widths: tuple[int, int] = (0, 0), estimate: Estimate | None = None) -> list[str]:
+    """Return the lines of one change: sign, model, word, reasons; then steps and their time, moves and notes."""
     tone = _TONES.get(change.category, Tone.STRONG)
     model, word = one_line(change.model), change.category.word
     head = f"  {tone(change.category.sign)} {pad(model, widths[0])}  {tone(word)}{' ' * (widths[1] - len(word))}  "
     indent = " " * width(head)
-    details = [*_reason_lines(change.reasons), *_work(change), *(one_line(note) for note in change.notes)]
+    details = [*_reason_lines(change.reasons), *_work(change, estimate), *(one_line(note) for note in change.notes)]
     details += [f"? {reason_text(reason)}" for reason in change.annotations]
     first, *rest = details or [""]
     return [(head + first).rstrip(), *(indent + line for line in rest)]
@@ -86,13 +96,24 @@ def block(change: Change, widths: tuple[int, int] = (0, 0)) -> list[str]:
 def reason_text(reason: Reason, *, place: bool = True) -> str:
     """Return one reason in words: what, before → after, a note, and where it is written."""
     words = _BEFORE.get(reason.code, "") + one_line(reason.subject) + _AFTER.get(reason.code, "")
-    if reason.code == "gate.failed":
+    if reason.code == "attempts.spent":
+        words += f" failed {reason.after} times, the most is {reason.before}"
+    elif reason.code == "environment.changed" and reason.details:
+        words += f": {_listed(reason.details)}"
+    elif reason.code == "gate.failed":
         words += f" not passed: {_measured(reason.after)}, limit {_measured(reason.before)}"
     elif reason.before is not None or reason.after is not None:
         words += f" {value(reason.before)} → {_after(reason)}"
+    if reason.code == "code.changed" and reason.details:
+        words += f" in {fit(' → '.join(one_line(path) for path in reason.details), 160)}"
     if reason.note:
         words += f" ({fit(one_line(reason.note), 160)})"
     return f"{words}  {Tone.FAINT(one_line(str(reason.place)))}" if place and reason.place else words
+
+
+def _listed(details: tuple[str, ...]) -> str:
+    more = f" and {len(details) - _DETAILS} more" if len(details) > _DETAILS else ""
+    return ", ".join(one_line(item) for item in details[:_DETAILS]) + more
 
 
 def value(item: Any) -> str:
@@ -117,6 +138,30 @@ def move_text(move: StageMove) -> str:
     else:
         after = f"run {move.run[:8]}" if move.run else "this run, if its gates pass"
     return f"{one_line(move.stage)}: {before} → {after}"
+
+
+def estimated(estimate: Estimate) -> str:
+    """Return `≈ 3 min 0 s (p90 3 min 20 s, n = 14)`."""
+    return f"≈ {duration(estimate.p50)} (p90 {duration(estimate.p90)}, n = {estimate.n})"
+
+
+def _total(plan: Plan) -> str:
+    """Return what all steps to run take together, and how many models have no earlier run to tell by."""
+    known = [plan.estimates[change.model] for change in plan.changes if change.model in plan.estimates]
+    if not known:
+        return ""
+    unknown = sum(bool(change.active and change.to_run) for change in plan.changes) - len(known)
+    rest = f", without {plural(unknown, 'model')} that never ran" if unknown else ""
+    p50, p90 = sum(item.p50 for item in known), sum(item.p90 for item in known)
+    return f"  Compute ≈ {duration(p50)} (p90 {duration(p90)}){rest}."
+
+
+def _left_out(plan: Plan) -> list[str]:
+    if not plan.left_out:
+        return []
+    named = ", ".join(f"{one_line(model)} ({category.word})" for model, category in plan.left_out[:_FILES])
+    more = f" and {len(plan.left_out) - _FILES} more" if len(plan.left_out) > _FILES else ""
+    return [f"  Left out by choice: {named}{more}."]
 
 
 def summary(plan: Plan) -> str:
@@ -161,7 +206,9 @@ def to_json(plan: Plan, version: str) -> dict[str, Any]:
         "ledger_head": plan.ledger_head,
         "has_changes": plan.has_changes,
         "summary": dict(counts),
-        "changes": [change_json(change) for change in plan.changes],
+        "complete": not plan.left_out,
+        "left_out": {model: category.word for model, category in plan.left_out},
+        "changes": [change_json(change, plan.estimates.get(change.model)) for change in plan.changes],
         "profile_edits": profile_edits(plan),
         "new_versions": list(plan.new_versions),
         "dirty": list(plan.dirty),
@@ -171,7 +218,7 @@ def to_json(plan: Plan, version: str) -> dict[str, Any]:
     }
 
 
-def change_json(change: Change) -> dict[str, Any]:
+def change_json(change: Change, estimate: Estimate | None = None) -> dict[str, Any]:
     """Return one change."""
     return {
         "model": change.model,
@@ -181,6 +228,7 @@ def change_json(change: Change) -> dict[str, Any]:
         "steps": [_step_json(step) for step in change.steps],
         "moves": [move_json(move) for move in change.moves],
         "run": change.run,
+        "estimate": estimate.to_dict() if estimate else None,
         "notes": list(change.notes),
         "annotations": [reason.to_dict() for reason in change.annotations],
     }
@@ -205,6 +253,7 @@ def _step_json(step: PlannedStep) -> dict[str, Any]:
         "inputs": dict(step.inputs),
         "source": step.known.source if step.known else None,
         "trial": step.trial if step.do is Do.REUSE else None,
+        "forced": step.forced,
     }
 
 
@@ -227,11 +276,11 @@ def _reason_lines(reasons: tuple[Reason, ...]) -> list[str]:
     return lines
 
 
-def _work(change: Change) -> Iterator[str]:
+def _work(change: Change, estimate: Estimate | None) -> Iterator[str]:
     if not change.active:
         return
     if steps := _steps(change):
-        yield Tone.FAINT(steps)
+        yield Tone.FAINT(f"{steps} · {estimated(estimate)}" if estimate else steps)
     for move in change.moves:
         yield move_text(move)
 
@@ -267,7 +316,7 @@ def _environment(plan: Plan) -> list[str]:
     for change in plan.changes:
         for reason in change.annotations if change.category is Category.NOOP else ():
             found.setdefault(reason_text(reason), []).append(one_line(change.model))
-    return [f"  ? {', '.join(models)}  environment  {words}" for words, models in found.items()]
+    return [f"  ? {', '.join(models)}  {words}" for words, models in found.items()]
 
 
 def profile_edits(plan: Plan) -> dict[str, list[str]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from custody.cli.views.apply import duration
-from custody.cli.views.text import Tone, fit, one_line, pad
+from custody.cli.views.text import Tone, duration, fit, one_line, pad
 from custody.domain.graph import Event, Progress
 
 _TONES = {

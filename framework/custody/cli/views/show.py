@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from custody.app.records import Recorded
-from custody.cli.views.apply import duration, number
+from custody.cli.views.apply import number
 from custody.cli.views.log import entry_json, when
-from custody.cli.views.text import Tone, columns, fit, one_line
+from custody.cli.views.text import Tone, columns, duration, fit, one_line
 from custody.core.recording import gate_line
 from custody.domain.graph import StepRecord
 from custody.domain.record import Run

@@ -80,7 +80,7 @@ def _remarks(item: ModelStatus) -> Iterator[str]:
         for reason in [reason for reason in item.change.reasons if reason.code != "stage.held"][:3]:
             yield f"{Tone.STRONG(name)}: {item.change.category.word}: {reason_text(reason)}"
     for reason in item.change.annotations if item.change else ():
-        yield f"{name}: ? environment: {reason_text(reason)}"
+        yield f"{name}: ? {reason_text(reason)}"
     if item.failure:
         run = str(item.failure.trailer("Run"))[:8]
         words = f"last run {run} {item.failure.trailer('Status')} on {when(item.failure.at)}"

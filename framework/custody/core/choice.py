@@ -1,0 +1,49 @@
+"""What a person chose of a plan: models to take or to leave, and steps to do again though nothing asks for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from custody.domain.graph import STEPS
+from custody.domain.plan import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`targets` are the models to plan (none: all), `exclude` those to leave out.
+
+    `replace` maps a model to the step that is run again whatever is recorded, for `reason`.
+    """
+
+    targets: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    replace: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return not self.targets and not self.exclude
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All models that are named, each once."""
+        return tuple(dict.fromkeys((*self.targets, *self.exclude, *self.replace)))
+
+    def takes(self, model: str) -> bool:
+        """Whether `model` is planned."""
+        return model not in self.exclude and (not self.targets or model in self.targets)
+
+    def split(self, planned: Collection[Change]) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """Return the changes that are taken, and of the others those that have something to do."""
+        taken = tuple(change for change in planned if self.takes(change.model))
+        return taken, tuple(change for change in planned if change.active and not self.takes(change.model))
+
+
+EVERYTHING = Choice()
+
+
+def is_step(name: str) -> bool:
+    """Whether a step has this name."""
+    return name in STEPS
