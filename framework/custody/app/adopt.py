@@ -6,8 +6,9 @@ Only what was made on a clean commit counts (`custody try --commit`), and only a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from custody.app.project import Project
 from custody.core.adoption import trials_of, with_trials
@@ -101,7 +102,7 @@ def _sound(project: Project, key: str, step: StepRecord) -> bool:
     try:
         for ref in _refs(step.output):
             data = project.store.get(ref)
-            if step.step == "evaluate" and ref == step.output.ref.object and not _says(data, step.output):
+            if step.step == "evaluate" and ref == step.output.ref.object and not says(data, step.output.facts):
                 return False
     except CustodyError:
         return False
@@ -113,10 +114,10 @@ def _refs(output: StepOutput) -> Iterator[str]:
     yield from (ref.object for ref in output.extra.values())
 
 
-def _says(data: bytes, output: StepOutput) -> bool:
+def says(data: bytes, facts: Mapping[str, Any]) -> bool:
     """Whether the stored evaluation holds what the record claims; gates are judged by that."""
     try:
         stored = json.loads(data)
-        return all(canonical_json(stored[name]) == canonical_json(value) for name, value in output.facts.items())
+        return all(canonical_json(stored[name]) == canonical_json(value) for name, value in facts.items())
     except (ValueError, TypeError, LookupError):
         return False

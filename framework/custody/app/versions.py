@@ -9,6 +9,7 @@ from typing import Any
 
 from custody.app.ingest import Recorded, differences, read_again
 from custody.app.project import Project
+from custody.core.audit import manifest_differences
 from custody.domain.spec import LATEST, DatasetSpec, Manifest, Spec
 from custody.errors import ContractError, CustodyError, StoreError, UsageError
 
@@ -111,14 +112,7 @@ def _recorded_users(models: Mapping[str, Any], dataset: str, version: str) -> It
 def _against_ledger(manifest: Manifest, record: Mapping[str, Any] | None) -> Check:
     if record is None:
         return Check("note", "not recorded in the ledger yet: the next custody apply does it")
-    held = {
-        "rows": manifest.rows,
-        "logical": manifest.logical,
-        "files": [file.sha256 for file in manifest.files],
-        "columns": {name: facts.get("digest") for name, facts in manifest.columns.items()},
-    }
-    there = {**record, "files": [file["sha256"] for file in record["files"]]}
-    wrong = [name for name, value in held.items() if there.get(name) != value]
+    wrong = manifest_differences(manifest, record)
     if not wrong:
         return Check("ok", "manifest equals the ledger's record")
     return Check("bad", f"manifest differs from the ledger's record in {', '.join(wrong)}: it was edited")

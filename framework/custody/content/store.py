@@ -82,6 +82,20 @@ class FileStore:
             raise _damaged(digest, path, found)
         return data
 
+    def digest_of(self, digest: str) -> str:
+        """Return the digest that the stored bytes really have; raises StoreError where they cannot be read."""
+        path = self._place(digest)
+        try:
+            with _open(path) as file:
+                hasher = hashlib.sha256()
+                for piece in _pieces(file):
+                    hasher.update(piece)
+                return hasher.hexdigest()
+        except FileNotFoundError:
+            raise _missing(digest, self.root) from None
+        except OSError as error:
+            raise StoreError(f"object {digest[:12]}… cannot be read: {error.strerror} ({path})") from error
+
     def path(self, digest: str) -> Path:
         """Return the path of the stored file; raises StoreError where it is missing. Verifies nothing."""
         path = self._place(digest)

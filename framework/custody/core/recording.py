@@ -59,7 +59,7 @@ def run_record(run: Run, spec: bytes, source: Source, metric: str | None, before
         id=run.id,
         kind=Kind.RUN,
         subject=_run_subject(run, metric, before),
-        trailers=_run_trailers(run, source),
+        trailers=(*run_trailers(run), *source.trailers),
         model=run.model,
         body=_run_body(run),
         files=_files(run, spec),
@@ -84,7 +84,7 @@ def verdict_record(record_id: str, run: Run, spec: bytes, source: Source, run_co
         id=record_id,
         kind=Kind.VERDICT,
         subject=subject,
-        trailers=_run_trailers(run, source),
+        trailers=(*run_trailers(run), *source.trailers),
         model=run.model,
         body=_run_body(run),
         files=_files(run, spec),
@@ -272,7 +272,8 @@ def _run_words(run: Run, metric: str | None, before: float | None) -> str:
     return f"{verb} {run.model}: {score}{change}, {gates}"
 
 
-def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
+def run_trailers(run: Run) -> tuple[tuple[str, str], ...]:
+    """Return what the trailers say of a run, all of which `run.json` holds too."""
     data = f"{run.data['dataset']}@{run.data['version']} sha256:{run.data['logical']}" if run.data else ""
     judged = [name for name in run.limits.get("metrics", {}) if name in run.metrics]
     values = {name: run.metrics[name] for name in (*judged, *run.metrics)}
@@ -298,7 +299,7 @@ def _run_trailers(run: Run, source: Source) -> tuple[tuple[str, str], ...]:
         ("Finished", run.finished or ""),
         ("Seconds", "" if run.seconds is None else f"{run.seconds:.3f}"),
     )
-    return (*((name, value) for name, value in trailers if value), *source.trailers)
+    return tuple((name, value) for name, value in trailers if value)
 
 
 def _run_body(run: Run) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event as Cancel
 from typing import Any, Protocol
 
+from custody.domain.audit import Extent, Looked
 from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
 from custody.domain.record import Entry, ModelState, Record, Run, State
 from custody.domain.search import RunQuery, RunRow
@@ -184,6 +185,21 @@ class Ledger(Protocol):
 
     def known_names(self) -> tuple[str, ...]:
         """Return all fields, metrics and parameters that runs can be searched by; reads every run."""
+
+    def audit(self, extent: Extent) -> Iterator[Looked]:
+        """Go through the whole ledger and yield what each commit holds and what is wrong with it; fills `extent`.
+
+        Damage is yielded, never raised.
+        """
+
+    def rebuild_notes(self) -> str | None:
+        """Make the notes what the records say and nothing else; return their commit, None where they are that already.
+
+        Raises LedgerError where the repository refuses.
+        """
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the commits alone. Raises LedgerError where the history is damaged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,17 @@ def on_any(repository: Repository, commit: str, heads: Iterable[str]) -> bool:
     return any(is_ancestor(repository, commit, head) for head in heads)
 
 
+def reached(repository: Repository, heads: Iterable[str]) -> frozenset[str]:
+    """Return all commits that these heads reach, as far as the history is here."""
+    walker = repository.raw.walk(None)
+    try:
+        for head in heads:
+            walker.push(head)
+        return frozenset(str(commit.id) for commit in walker)
+    except FAILURES as error:
+        raise GitError(f"the history cannot be walked: {error}", help=("git fsck --full",)) from error
+
+
 def is_ancestor(repository: Repository, commit: str, head: str) -> bool:
     """Whether `head` is `commit` or descends from it, as far as the history is here."""
     if commit == head:

@@ -7,7 +7,7 @@ ledger (`Ledger:`) they hold everything, so that a killed writer's lines are add
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from custody.errors import GitError
 from custody.git.objects import FILE, FOLDER, Person, Repository, TreeEntry
@@ -17,6 +17,8 @@ NOTES_REF = "refs/notes/mlops"
 _TARGET = re.compile(r"[0-9a-f]{40}")
 _UPTO = re.compile(rb"^Ledger: ([0-9a-f]{40})$", re.MULTILINE)
 _TRIES = 8
+_DEEPEST = 60
+"""Characters of a path below which no note lies: a fan-out of one folder for each byte."""
 
 
 def projected_upto(repository: Repository) -> str | None:
@@ -40,6 +42,53 @@ def read_note(repository: Repository, target: str) -> str:
     head = read_ref(repository, NOTES_REF)
     found = _NoteTree(repository, repository.commit(head).tree if head else None).find(target)
     return repository.blob(found[1]).decode("utf-8", "replace") if found else ""
+
+
+def all_notes(repository: Repository) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield (target, its lines) for every note. Raises GitError where one cannot be read."""
+    head = read_ref(repository, NOTES_REF)
+    for target, _, blob in _leaves(repository, repository.commit(head).tree if head else None):
+        yield target, frozenset(_lines(repository.blob(blob)))
+
+
+def rewrite_notes(repository: Repository, lines: Mapping[str, Sequence[str]], upto: str, author: Person) -> str | None:
+    """Put one commit on the notes whose tree holds these lines and nothing else; None where that is so already.
+
+    Raises GitError where the repository refuses, or where other writers win every time.
+    """
+    wanted = {target: list(dict.fromkeys(found)) for target, found in lines.items()}
+    for _ in range(_TRIES):
+        head = read_ref(repository, NOTES_REF)
+        base = repository.commit(head).tree if head else None
+        kept = {target: (path, blob) for target, path, blob in _leaves(repository, base) if target in wanted}
+        blobs = {}
+        for target, found in wanted.items():
+            path, blob = kept.get(target, (f"{target[:2]}/{target[2:]}", None))
+            same = blob is not None and set(_lines(repository.blob(blob))) == set(found)
+            data = "".join(f"{line}\n" for line in found).encode("utf-8", "surrogateescape")
+            blobs[path] = str(blob) if same else repository.write_blob(data)
+        tree = repository.write_tree(None, blobs)
+        if tree == base:
+            return None
+        message = f"notes: made again from the ledger\n\nLedger: {upto}\n"
+        commit = repository.write_commit(tree, (head,) if head else (), message, author)
+        if move_ref(repository, NOTES_REF, head, commit, "custody: notes"):
+            return commit
+    raise GitError(f"{NOTES_REF} is moved by others all the time", help=("git log -3 refs/notes/mlops",))
+
+
+def _leaves(repository: Repository, tree: str | None, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield (target, path, blob id) for the notes of a tree of any depth; what is no note is left out."""
+    for entry in repository.tree(tree) if tree else ():
+        path = f"{prefix}{entry.name}"
+        if entry.mode == FOLDER and len(prefix) < _DEEPEST:
+            yield from _leaves(repository, entry.id, f"{path}/")
+        elif entry.mode == FILE and _TARGET.fullmatch(path.replace("/", "")):
+            yield path.replace("/", ""), path, entry.id
+
+
+def _lines(data: bytes) -> Iterator[str]:
+    return (line.decode("utf-8", "surrogateescape") for line in data.split(b"\n") if line)
 
 
 def write_notes(repository: Repository, lines: Mapping[str, Sequence[str]], upto: str, author: Person) -> str | None:

@@ -21,6 +21,12 @@ FAILURES = (pygit2.GitError, OSError, KeyError, ValueError)
 """What libgit2 raises for a refusal: which one depends on the call and on the cause."""
 
 FILE, EXECUTABLE, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
+_ENTRY = re.compile(rb"[0-7]+ ([^\0]+)\0[\s\S]{20}")
+_ENTRIES = re.compile(rb"(?:[0-7]+ [^\0]+\0[\s\S]{20})*")
+_FEW = 8
+"""Entries up to which two trees are looked at one by one."""
+_KEPT = 64
+"""Trees of which the bytes are kept."""
 _PERSON = re.compile(rb"(.*?) ?<([^>]*)> (-?[0-9]{1,12}) ([+-])([0-9]{2})([0-9]{2})")
 
 
@@ -66,6 +72,7 @@ class Repository:
         self.common_dir = _common_dir(self.git_dir)
         self.promised: Callable[[Sequence[str]], bool] | None = None
         """Brings objects that a partial clone left out; whether they came."""
+        self._trees: dict[str, bytes] = {}
 
     def close(self) -> None:
         """Release file handles and memory maps."""
@@ -127,8 +134,8 @@ class Repository:
 
     def changed(self, before: str | None, after: str | None, prefix: str = "") -> Iterator[tuple[str, str | None]]:
         """Yield (path, new blob id or None) for all files that differ between two trees."""
-        old = {entry.name: entry for entry in self.tree(before)} if before else {}
-        new = {entry.name: entry for entry in self.tree(after)} if after else {}
+        trees = [self._tree_bytes(tree) if tree else b"" for tree in (before, after)]
+        old, new = ({entry.name: entry for entry in parse_tree(part)} for part in _differing(*trees))
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
             if was == now:
@@ -138,6 +145,14 @@ class Repository:
                 yield from self.changed(folders[0], folders[1], f"{prefix}{name}/")
             if (was and was.mode != FOLDER) or (now and now.mode != FOLDER):
                 yield prefix + name, now.id if now and now.mode != FOLDER else None
+
+    def _tree_bytes(self, tree_id: str) -> bytes:
+        """Read a tree; whoever goes along a history asks for each twice, as the newer one and then as the older."""
+        if tree_id not in self._trees:
+            if len(self._trees) >= _KEPT:
+                self._trees.clear()
+            self._trees[tree_id] = self._read(tree_id, ObjectType.TREE)
+        return self._trees[tree_id]
 
     def write_blob(self, data: bytes) -> str:
         """Store bytes and return their blob id. Raises GitError where the repository refuses."""
@@ -254,6 +269,36 @@ def parse_tree(data: bytes) -> list[TreeEntry]:
     except ValueError as error:
         raise GitError("a tree of the repository is damaged", help=("git fsck --full",)) from error
     return entries
+
+
+def _differing(before: bytes, after: bytes) -> tuple[bytes, bytes]:
+    """Return two trees without entries that both begin with and both end with: of thousands few differ.
+
+    What is left is whole entries, so that none of the others is parsed.
+    """
+    shared = _ENTRIES.match(before, 0, _common(before, after))
+    start = here = there = shared.end() if shared else 0
+    for _ in range(_FEW):
+        if before[here:] == after[there:]:
+            return before[start:here], after[start:there]
+        one, other = _ENTRY.match(before, here), _ENTRY.match(after, there)
+        if one and (other is None or one[1] <= other[1]):
+            here = one.end()
+        if other and (one is None or other[1] <= one[1]):
+            there = other.end()
+    return before[start:], after[start:]
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Return how many bytes two byte strings have in common at their start."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def signature(person: Person) -> pygit2.Signature:

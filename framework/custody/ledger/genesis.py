@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from custody.git.objects import Person, Repository
+from custody.git.objects import Person, RawCommit, Repository
 
 README = "README.md"
 _AUTHOR = Person("custody", "custody@localhost", datetime(2026, 1, 1, tzinfo=UTC))
@@ -36,7 +36,18 @@ what came of it, and the exact source tree that it ran on. No trial is in produc
 
 def write_first_commit(repository: Repository, project_id: str, *, trials: bool = False) -> str:
     """Store the first commit of the ledger, or of the trials; return its id, which is the same in every clone."""
-    noun, text = ("trials", _TRIALS) if trials else ("ledger", _TEXT)
-    tree = repository.write_tree(None, {README: repository.write_blob(text.encode())})
-    message = f"{noun} of {project_id}\n\nFormat: 1\nProject: {project_id}\n"
-    return repository.write_commit(tree, (), message, _AUTHOR)
+    tree = repository.write_tree(None, {README: repository.write_blob((_TRIALS if trials else _TEXT).encode())})
+    return repository.write_commit(tree, (), _message(project_id, trials=trials), _AUTHOR)
+
+
+def is_first_commit(repository: Repository, commit: RawCommit, project_id: str) -> bool:
+    """Whether this is the first commit of the ledger of this project. Raises GitError where its tree is missing."""
+    files = {entry.name: entry for entry in repository.tree(commit.tree)}
+    alike = commit.message.decode("utf-8", "replace") == _message(project_id, trials=False)
+    same = alike and {commit.author, commit.committer} == {_AUTHOR} and set(files) == {README}
+    return same and repository.file(commit.tree, README) == _TEXT.encode()
+
+
+def _message(project_id: str, *, trials: bool) -> str:
+    noun = "trials" if trials else "ledger"
+    return f"{noun} of {project_id}\n\nFormat: 1\nProject: {project_id}\n"

@@ -15,8 +15,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from custody.domain.record import Entry
 from custody.errors import LedgerError
-from custody.git.objects import RawCommit, Repository
+from custody.git.objects import Repository
 from custody.ledger.codec import decode
 from custody.ledger.locks import FOLDER, file_lock
 from custody.ledger.runs import INSERT as INSERT_RUN
@@ -97,6 +98,25 @@ class Index:
         """Return the first value of the first row of a SELECT; None where there is no row."""
         rows = self.query(sql, *values)
         return rows[0][0] if rows else None
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield what is indexed of each commit, in order. Raises sqlite3.Error."""
+        steps = self._connection.execute("SELECT position, step, prefix FROM steps ORDER BY position, rowid")
+        runs = self._connection.execute("SELECT * FROM runs ORDER BY position")
+        step, run = steps.fetchone(), runs.fetchone()
+        for row in self._connection.execute("SELECT * FROM commits ORDER BY position"):
+            told, found = [], None
+            while step is not None and step[0] <= row[0]:
+                told.append((step[1], step[2]))
+                step = steps.fetchone()
+            while run is not None and run[0] <= row[0]:
+                found, run = run, runs.fetchone()
+            yield row, told, found
+
+    def discard(self) -> None:
+        """Throw all rows away; catching up makes them again."""
+        with _transaction(self._connection):
+            _reset(self._connection)
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -200,7 +220,7 @@ class Index:
     def _add(self, commits: Iterable[tuple[str, bool]], position: int) -> None:
         """Insert rows in batches, so that a long history never lies in memory as a whole."""
         rows = (
-            _row(position + offset, self._repository.commit(commit), line=line)
+            row_of(position + offset, commit, decode(self._repository.commit(commit)), line=line)
             for offset, (commit, line) in enumerate(commits)
         )
         while batch := list(islice(rows, _BATCH)):
@@ -259,18 +279,18 @@ def _reset(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-_Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
+Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
 """A commit's own row, the (step, prefix of its key) that it tells, and the row of the run that it is about."""
 
 
-def _row(position: int, commit: RawCommit, *, line: bool) -> _Rows:
-    entry = decode(commit)
+def row_of(position: int, commit: str, entry: Entry | None, *, line: bool) -> Rows:
+    """Return the rows of a commit, which holds `entry`."""
     if entry is None:
-        return (position, commit.id, line, None, None, None, None, None, False, None, None, None, None), [], None
+        return (position, commit, line, None, None, None, None, None, False, None, None, None, None), [], None
     first = dict(reversed(entry.trailers))
     row = (
         position,
-        commit.id,
+        commit,
         line,
         entry.id,
         entry.kind,

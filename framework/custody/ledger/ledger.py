@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from custody.core.sharing import Landed
+from custody.domain.audit import Extent, Looked
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Collection, Decision, Fetched, Shared, Store
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
@@ -58,6 +59,8 @@ class GitLedger:
         self._standing = Standing(self.repository, config)
         kind = "local-trials" if config.is_local else "trials" if config.is_for_trials else "index"
         self._index = Index(self.repository, f"{kind}.db")
+        self._config = config
+        self._readme = readme
         self._lock = threading.RLock()
         self._reader = Reader(self.repository, self._lock)
         hand = Hand(self.identity, tool, clock, readme)
@@ -284,12 +287,28 @@ class GitLedger:
         return (*FIELDS, *(name for (name,) in self._rows(ALL_NAMES)))
 
     def rebuild_notes(self) -> str | None:
-        """Write all lines of all records to the notes, as a set; return the commit, None where none was missing.
+        """Make the notes what the records say and nothing else; return the commit, None where they are that already.
 
         Raises LedgerError where the repository refuses.
         """
         with self._lock:
             return self._writer.rebuild_notes()
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the commits alone. Raises LedgerError where the history is damaged."""
+        with self._lock:
+            self._writer.rebuild_index()
+
+    def audit(self, extent: Extent) -> Iterator[Looked]:
+        """Go through the whole ledger and yield what each commit holds and what is wrong with it. Fills `extent`.
+
+        Damage is yielded, never raised. Only what went forward since the last audit is remembered as seen.
+        """
+        from custody.ledger.audit import Audit
+
+        with self._lock:
+            audit = Audit(self._standing, self._config.id, self._index, self._reader)
+            yield from audit.walk(self._readme, extent)
 
     def _query(self, sql: str, *values: str) -> list[tuple[str, ...]]:
         """Ask the index; where a shallow clone has no answer, ask once more with the history that it has cut off."""

@@ -48,7 +48,7 @@ class Reader:
         names = {path.split("/")[1] for path in over if path.startswith("models/")}
         own = {name: self.model(head, name, tail) for name in sorted(names)}
         added = {path: data for path, data in over.items() if path.startswith("datasets/")}
-        found = {_label(path): _decoded(path, data, json_object) for path, data in added.items()}
+        found = {_label(path): decoded(path, data, json_object) for path, data in added.items()}
         return State(tail[-1], Models(models, self._model, own), {**datasets, **found})
 
     def model(self, head: str | None, name: str, tail: tuple[str, ...] = ()) -> ModelState:
@@ -58,7 +58,7 @@ class Reader:
         if tail and (stages := self.folded(head, tail).get(stages_path(name))) is not None:
             path = f"models/{name}/run.json"
             run = self.folded(head, tail).get(path, self.read(head)(path))
-            return _decoded(f"models/{name}", run or b"", lambda _: decode_model(name, stages, run))
+            return decoded(f"models/{name}", run or b"", lambda _: decode_model(name, stages, run))
         entry = self._repository.entry(self._repository.commit(head).tree, f"models/{name}")
         return self._model(entry) if entry and entry.mode == FOLDER else ModelState(name)
 
@@ -101,7 +101,7 @@ class Reader:
     def run(self, commit: str, model: str) -> Run | None:
         """Return the run of `model` in the tree of a commit. Raises LedgerError where it cannot be read."""
         data = self.read(commit)(f"models/{model}/run.json")
-        return None if data is None else _decoded(f"models/{model}/run.json", data, decode_run)
+        return None if data is None else decoded(f"models/{model}/run.json", data, decode_run)
 
     def entry(self, commit: str) -> Entry | None:
         """Return the record of a commit; None where it holds none."""
@@ -140,7 +140,7 @@ class Reader:
         stages, run = (
             self._repository.blob(files[name]) if name in files else None for name in ("stages.json", "run.json")
         )
-        return _decoded(f"models/{folder.name}", run or b"", lambda _: decode_model(folder.name, stages, run))
+        return decoded(f"models/{folder.name}", run or b"", lambda _: decode_model(folder.name, stages, run))
 
     def _dataset(self, folder: TreeEntry) -> dict[str, Mapping[str, Any]]:
         known = self._datasets.get(folder.name)
@@ -150,7 +150,7 @@ class Reader:
 
     def _read_dataset(self, folder: TreeEntry) -> dict[str, Mapping[str, Any]]:
         return {
-            f"{folder.name}@{entry.name.removesuffix('.json')}": _decoded(
+            f"{folder.name}@{entry.name.removesuffix('.json')}": decoded(
                 f"datasets/{folder.name}/{entry.name}", self._repository.blob(entry.id), json_object
             )
             for entry in self._repository.tree(folder.id)
@@ -197,7 +197,8 @@ def _label(path: str) -> str:
     return f"{name}@{version.removesuffix('.json')}"
 
 
-def _decoded(path: str, data: bytes, decode_: Callable[[bytes], T]) -> T:
+def decoded(path: str, data: bytes, decode_: Callable[[bytes], T]) -> T:
+    """Return what `decode_` makes of a file of the ledger. Raises LedgerError where it cannot."""
     try:
         if len(data) > _LARGEST:
             raise ValueError(f"it has {len(data)} bytes")  # noqa: TRY301

@@ -19,7 +19,7 @@ from custody.domain.record import Kind, ModelState, Record, State
 from custody.domain.spec import Config
 from custody.errors import CustodyError, GitError, LedgerError
 from custody.git.identity import Identity
-from custody.git.notes import projected_upto, write_notes
+from custody.git.notes import projected_upto, rewrite_notes, write_notes
 from custody.git.objects import Person
 from custody.git.refs import branch_ref, move_ref
 from custody.ledger.codec import encode, notes_of, parse_trailers
@@ -194,11 +194,16 @@ class Writer:
         return Person(self._hand.identity.name, self._hand.identity.email, self._hand.clock().astimezone(UTC))
 
     def rebuild_notes(self) -> str | None:
-        """Write all lines of all records to the notes, as a set; return the commit, None where none was missing."""
+        """Make the notes what the records say and nothing else; return the commit, None where they are that already."""
         with file_lock(self._repository.common_dir, "append.lock"), refusals():
             head = self._standing.line().base
             self.index_line()
-            return self._project_notes(head, -1) if head else None
+            return rewrite_notes(self._repository, self.lines_after(-1), head, self.author()) if head else None
+
+    def rebuild_index(self) -> None:
+        """Make the index anew from the commits alone."""
+        self._index.discard()
+        self.index_line()
 
 
 @contextmanager
