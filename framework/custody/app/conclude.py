@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
-from custody.app.decide import Decisions, Wanted, superseded
+from custody.app.decide import Decisions, Wanted
+from custody.app.meanwhile import made_meanwhile, overtaken
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
@@ -237,14 +238,22 @@ class Recorder:
         run_commit = self._ledger.commit_of(run.id)
         wanted: list[Wanted] = []
         if run.status is RunStatus.PASSED:
-            record_id, at, source = _new_id(), self._project.now(), self.source_for(run.model)
-            register = partial(_register, record_id, run, at, run_commit, source)
-            wanted.append(Wanted(Decision(run.model, register), f"register {run.model}"))
+            wanted.append(Wanted(self._registration(run, run_commit), f"register {run.model}"))
         asked = [(_new_id(), move if move.cleared else replace(move, run=move.run or run.id)) for move in moves]
         judged = run if conclusion.judged else None
         wanted += [Wanted(self._move(run, *item, judged), f"promote {run.model}") for item in asked]
         self.decisions.want(wanted)
         return replace(conclusion, asked=tuple(asked))
+
+    def _registration(self, run: Run, run_commit: str | None) -> Decision:
+        record_id, at, source = _new_id(), self._project.now(), self.source_for(run.model)
+
+        def make(state: ModelState) -> Record | None:
+            if made_meanwhile(self._project, self._prepared, run, state):
+                return None
+            return register_record(record_id, run, state, at, run_commit, source)
+
+        return Decision(run.model, make)
 
     def _move(self, run: Run, record_id: str, target: StageMove, judged: Run | None) -> Decision:
         at, source = self._project.now(), self.source_for(run.model)
@@ -254,25 +263,21 @@ class Recorder:
             record = promotion_record(record_id, target, state, source, at, commit)
             if record is None:
                 return None
-            reason, trailers = self._objection(target, state, judged)
+            reason, trailers = self._objection(run, target, state, judged)
             self._why_not[record_id] = reason
             return None if reason else replace(record, trailers=(*record.trailers, *trailers))
 
         return Decision(run.model, make)
 
     def _objection(
-        self, target: StageMove, state: ModelState, judged: Run | None
+        self, run: Run, target: StageMove, state: ModelState, judged: Run | None
     ) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Return why a promotion is not made on this state, empty where it is, and what its record says besides.
 
-        1. The stage was decided by a later commit of the specs: this one is superseded.
-        2. Another run is in production than the one the verdict was given against: it is given again, and decides.
+        Where another run is in production than the one the verdict was given against, it is given again, and decides.
         """
-        pointer = state.stages.get(target.stage)
-        decided = self._ledger.find_entry(pointer.record) if pointer else None
-        later = decided.trailer("Code") if decided else None
-        if later and superseded(self._project, self.source.commit, later):
-            return f"{target.stage} stays: superseded by the later commit {later[:7]}", ()
+        if why := overtaken(self._project, self._prepared, run, target, state):
+            return why, ()
         present = state.stages.get(PRODUCTION) or next(iter(state.stages.values()), None)
         if judged is None or judged.verdict is None or present is None:
             return "", ()
@@ -386,12 +391,6 @@ class Recorder:
 
     def _state(self, name: str) -> ModelState:
         return self._ledger.model(name)
-
-
-def _register(
-    record_id: str, run: Run, at: str, run_commit: str | None, source: Source, state: ModelState
-) -> Record | None:
-    return register_record(record_id, run, state, at, run_commit, source)
 
 
 def _new_id() -> str:

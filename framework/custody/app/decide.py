@@ -6,10 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from custody.app.project import Project
 from custody.domain.ports import Decision, Ledger, Shared
-from custody.git.branches import is_ancestor
-from custody.git.transport import deepen
 
 _INTERVAL = 5.0
 """Seconds between two pushes of one apply."""
@@ -58,17 +55,3 @@ class Decisions:
     def waiting(self) -> tuple[str, ...]:
         """What has not been decided, in words."""
         return tuple(item.words for item in self._waiting)
-
-
-def superseded(project: Project, commit: str, later: str) -> bool:
-    """Whether the specs of `commit` are older than those of `later`, by which a stage was decided already.
-
-    Jobs of two merges do end in the wrong order. Where this clone does not have `later`, its branch is fetched.
-    """
-    if commit == later:
-        return False
-    repository, branch = project.worktree.repository, project.config.branch
-    remote = project.config.remote
-    if remote and not repository.has(later):
-        deepen(repository, remote, f"+refs/heads/{branch}:refs/remotes/{remote}/{branch}")
-    return repository.has(later) and is_ancestor(repository, commit, later)

@@ -116,15 +116,22 @@ def _unknown_stage(model: ModelSpec, state: ModelState | None) -> Reason | None:
 
 
 def _recorded_run(subject: Subject, steps: tuple[PlannedStep, ...]) -> Run | None:
-    """Return the newest complete run of the spec as it stands; one whose gates passed under the limits first."""
+    """Return the run of the spec as it stands, complete and judged, the first there is of these.
+
+    Under the limits: the one that a stage points to, the last run, one whose gates passed, any; then the newest of all.
+    Two jobs may have run the same: what the first of them brought to a stage stays there.
+    """
     key = steps[-1].key
-    last = subject.state.run
+    last, pointed = subject.state.run, {pointer.run for pointer in subject.state.stages.values()}
     limits = digest(subject.limits)
-    if last and last.complete and last.key == key and last.verdict and last.verdict.limits == limits:
+    found = bool(last and last.complete and last.key == key and last.verdict and last.verdict.limits == limits)
+    if last and found and (last.id in pointed or not pointed):
         return last
     runs = [run for run in subject.lookup.runs(subject.model.name, str(key)) if run.complete and run.verdict]
     judged = [run for run in runs if run.verdict and run.verdict.limits == limits]
-    return next((run for run in judged if run.status is RunStatus.PASSED), None) or next(iter(judged or runs), None)
+    passed = [run for run in judged if run.status is RunStatus.PASSED]
+    standing = next((run for run in passed if run.id in pointed), None)
+    return standing or (last if found else next(iter(passed or judged or runs), None))
 
 
 def _work(subject: Subject, steps: tuple[PlannedStep, ...]) -> Change:
