@@ -55,7 +55,7 @@ def _side(side: Side) -> dict[str, Any]:
         "when": when(run.finished or run.started or ""),
         "status": str(run.status),
         "gates": run.verdict.count if run.verdict and run.verdict.gates else "none",
-        "data": f"{run.data.get('dataset')}@{run.data.get('version')}" if run.data else "",
+        "data": one_line(f"{run.data.get('dataset')}@{run.data.get('version')}") if run.data else "",
     }
 
 
