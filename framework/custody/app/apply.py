@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from threading import Event as Cancel
 from typing import Any
 
@@ -19,6 +20,7 @@ from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.steps import PRELOAD
 from custody.app.wave import Wave, wave_of
+from custody.app.waves import Done, in_waves
 from custody.app.who import source_behind
 from custody.core.choice import EVERYTHING, Choice
 from custody.core.recording import data_record
@@ -67,20 +69,31 @@ def apply(
             expect_plan(project, prepared, options.expect, options.choice)
         recorder = Recorder(project, prepared)
         recorder.decisions.offline = not online
-        wave = wave_of(project, prepared, recorder)
-        with _session(project, options, wave, say) as engine:
-            data = tuple(_record_data(project, prepared, recorder))
-            done = [(change, recorder.settle(change)) for change in _pure(prepared, wave)]
-            if engine and wave:
-                for outcome in engine.execute(wave.graph, wave.steps, progress, cancel):
-                    change = wave.changes[outcome.model]
-                    done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
-        shared = recorder.decisions.share(options.share_timeout)
-        models = [_applied(change, recorder.told(conclusion)) for change, conclusion in done]
+        data: list[str] = []
+        with _engine(project, options, say) as engine:
+
+            def do(part: Prepared) -> Done:
+                wave = wave_of(project, part, recorder)
+                with closing(wave) if wave else nullcontext():
+                    running = engine() if wave else None
+                    data.extend(_record_data(project, part, recorder))
+                    done = [(change, recorder.settle(change)) for change in _pure(part, wave)]
+                    if running and wave:
+                        for outcome in running.execute(wave.graph, wave.steps, progress, cancel):
+                            change = wave.changes[outcome.model]
+                            done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+                return done
+
+            share = partial(recorder.decisions.share, options.share_timeout)
+            done, idle = in_waves(project, prepared, recorder, do, share)
+        shared = share()
+        models = [*(_applied(change, recorder.told(conclusion)) for change, conclusion in done), *idle]
         if done or data:
             maintain(project.worktree.repository)
     models.sort(key=lambda item: item.model)
-    applied = Applied(prepared.plan, tuple(models), data, ledger_head=project.ledger.head(), cancelled=cancel.is_set())
+    applied = Applied(
+        prepared.plan, tuple(models), tuple(data), ledger_head=project.ledger.head(), cancelled=cancel.is_set()
+    )
     return replace(applied, seconds=round(time.monotonic() - start, 3), **_sharing(shared, recorder))
 
 
@@ -123,15 +136,16 @@ def _committed_head(project: Project) -> str:
 
 
 @contextmanager
-def _session(
-    project: Project, options: ApplyOptions, wave: Wave | None, say: Callable[[str], None]
-) -> Iterator[Engine | None]:
-    """Start the engine in the background where any step has to run; nothing of it is imported otherwise."""
-    if wave is None:
-        yield None
-        return
-    engine = engine_for(project, options.engine, options.jobs, say)
-    with closing(wave), engine.session():
+def _engine(project: Project, options: ApplyOptions, say: Callable[[str], None]) -> Iterator[Callable[[], Engine]]:
+    """Yield what starts the engine, in the background, when it is first asked for; nothing of it is imported before."""
+    with ExitStack() as stack:
+
+        @cache
+        def engine() -> Engine:
+            made = engine_for(project, options.engine, options.jobs, say)
+            stack.enter_context(made.session())
+            return made
+
         yield engine
 
 

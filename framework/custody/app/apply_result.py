@@ -26,6 +26,8 @@ class AppliedModel:
     note: str = ""
     reused: tuple[str, ...] = ()
     ran: tuple[str, ...] = ()
+    skipped: bool = False
+    """Whether it was planned and left alone, since a model that it reads did not pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from custody.core.recording import (
     metadata_record,
     primary_metric,
     promotion_record,
+    refusal,
     register_record,
     retire_record,
     run_record,
@@ -38,11 +39,6 @@ from custody.domain.spec import ModelSpec, spec_files
 from custody.spec.dump import dump_model
 
 PRODUCTION = "production"
-_REFUSED = {
-    "purpose.refused": "is not allowed",
-    "version.edited": "was edited after it was recorded",
-    "stage.unknown": "is not a registered version or run",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,10 @@ class Recorder:
         self._why_not: dict[str, str] = {}
         self.decisions = Decisions(project.ledger)
         self._sources: dict[str, Source] = {}
+
+    def go_on(self, prepared: Prepared) -> None:
+        """Go on with a later wave, which was planned on what has been decided by now."""
+        self._prepared = prepared
 
     @cached_property
     def source(self) -> Source:
@@ -180,7 +180,7 @@ class Recorder:
 
     def _judge_again(self, change: Change) -> Conclusion:
         recorded = self._recorded(change)
-        run = self._judged(replace(recorded, **self._declared(change.model)))
+        run = self._judged(replace(recorded, **self._declared(change)))
         run_commit = self._ledger.commit_of(run.id)
         record = verdict_record(_new_id(), run, self._spec(change.model), self.source_for(change.model), run_commit)
         conclusion = Conclusion(run, self._ledger.append(record), judged=True)
@@ -196,7 +196,7 @@ class Recorder:
     def _block(self, change: Change) -> Conclusion:
         """Record a refusal, once for each cause."""
         reason = change.reasons[0]
-        error = f"{reason.subject} {_REFUSED[reason.code]}: {reason.note}"
+        error = refusal(reason)
         last = self._state(change.model).run
         if last and last.status is RunStatus.BLOCKED and last.failure and last.failure.error == error:
             return Conclusion(last, self._ledger.commit_of(last.id), note=error)
@@ -289,7 +289,6 @@ class Recorder:
         return f"{target.stage} stays: its gates fail against {present.version}, which is there now", ()
 
     def _run(self, change: Change, run_id: str, steps: tuple[StepRecord, ...], status: RunStatus) -> Run:
-        model = self._prepared.spec.models[change.model]
         by_name = {step.step: step for step in steps}
         evaluate, train = by_name.get("evaluate"), by_name.get("train")
         artifact = train.output.ref.object if train and train.usable and train.output else None
@@ -309,12 +308,12 @@ class Recorder:
             started=self._started,
             actor=self._project.job.actor or self._ledger.actor,
             steps=by_name,
-            **self._declared(model.name),
+            **self._declared(change),
         )
 
-    def _declared(self, name: str) -> dict[str, Any]:
+    def _declared(self, change: Change) -> dict[str, Any]:
         """What a run records of the spec as it stands."""
-        model = self._prepared.spec.models[name]
+        name, model = change.model, self._prepared.spec.models[change.model]
         manifest = self._prepared.spec.resolve(model.dataset)
         data: dict[str, Any] = {}
         if manifest:
@@ -325,6 +324,8 @@ class Recorder:
                 "rows": manifest.rows,
                 "classification": self._prepared.spec.datasets[manifest.dataset].classification,
             }
+        if change.inputs:
+            data["inputs"] = {column: dict(item) for column, item in change.inputs.items()}
         return {
             "model": name,
             "data": data,

@@ -9,7 +9,7 @@ from custody.app.adopt import Trials
 from custody.app.code import Code, closures, code_changes, digests
 from custody.app.estimates import estimates
 from custody.app.project import CONFIG, Project
-from custody.core.choice import EVERYTHING, Choice, is_step
+from custody.core.choice import EVERYTHING, Choice, closed, is_step
 from custody.core.locked import Lock
 from custody.core.planner import changes, plan_id
 from custody.core.recording import last_entry
@@ -66,8 +66,9 @@ def prepare_spec(project: Project, revision: str | None, spec: Spec, choice: Cho
     lock = _lock(project, revision, spec)
     steps = trials.over(lookup) if trials else lookup
     _known(choice, spec, state)
-    closed = digests(code, state, read, worktree.blob_bytes)
-    planned, others = choice.split(changes(spec, state, closed, lookup, lock, choice))
+    choice = closed(choice, spec.models)
+    own = digests(code, state, read, worktree.blob_bytes)
+    planned, others = choice.split(changes(spec, state, own, lookup, lock, choice))
     adopted = trials.adopt(planned, lookup) if trials else planned
     plan = Plan(
         id=plan_id(planned),

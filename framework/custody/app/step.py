@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from custody.app.scores import with_scores
 from custody.content import artifact
 from custody.content.store import FileStore
 from custody.content.tables import read_table, to_parquet
@@ -60,9 +61,16 @@ class Work:
         return tuple(self.inputs["features"])
 
     def table(self, columns: Collection[str] | None = None) -> pa.Table:
-        """Return the dataset's table, or some of its columns, each once."""
+        """Return the dataset's table, or some of its columns, each once, with what other models say of its rows."""
         names = None if columns is None else list(dict.fromkeys(columns))
-        return read_table(self.store.get(self.upstream["table"].object), names)
+        scored = {
+            name: digest for name, digest in self.inputs.get("inputs", {}).items() if names is None or name in names
+        }
+        stored = None if names is None else [name for name in names if name not in scored]
+        return with_scores(self._stored(stored), scored, self._stored, self.store)
+
+    def _stored(self, names: Collection[str] | None) -> pa.Table:
+        return read_table(self.store.get(self.upstream["table"].object), None if names is None else list(names))
 
     def division(self, rows: int) -> splits.Division:
         return splits.Division.from_bytes(self.store.get(self.upstream["split"].object), rows)
@@ -170,6 +178,7 @@ def train(work: Work) -> StepOutput:
         "task": task,
         "classes": list(rows.classes),
         "positive": question.positive,
+        **({"inputs": dict(work.inputs["inputs"])} if work.inputs.get("inputs") else {}),
     }
     facts: dict[str, Any] = {"classes": list(rows.classes), "rows": len(rows.labels), "dropped": rows.dropped}
     if fitted.warnings:

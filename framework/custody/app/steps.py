@@ -111,7 +111,8 @@ class RunSteps:
 
     def _bring(self, node: Node, upstream: Mapping[str, Ref]) -> None:
         """Have what the step reads in the folder that its process reads; what is missing, the process says."""
-        for digest in (*(ref.object for ref in upstream.values()), str(node.settings.get("file", ""))):
+        read = node.inputs.get("inputs", {}).values()
+        for digest in (*(ref.object for ref in upstream.values()), str(node.settings.get("file", "")), *read):
             self.store.has(digest)
 
     def _log(self, path: Path) -> str | None:

@@ -261,6 +261,9 @@ def _data(project: Project, found: Recorded) -> Iterator[Fact]:
     run_json = f"models/{run.model}/run.json"
     command, proof = _in_ledger(found.holder, run_json)
     yield Fact("data", text, proof, command, dict(run.data), tuple(_version(project, run.code, name, version)))
+    for column, item in run.data.get("inputs", {}).items():
+        words = f"{item.get('model')}@{item.get('at')}: {item.get('version')}, run {item.get('run')}"
+        yield Fact("input", f"{column} = {words}, artifact sha256:{item.get('artifact')}", proof, command, dict(item))
 
 
 def _version(project: Project, code: str | None, name: str, version: str) -> Iterator[Fact]:

@@ -141,7 +141,7 @@ def _prepare(project: Project, options: TrialOptions, tree: str, settings: Seque
     if settings:
         spec = override(spec, _set_models(spec, options.targets), settings, project.worktree.reader(tree))
     trials = Trials(project, committed=options.commit)
-    prepared = prepare_spec(project, tree, spec, Choice(options.targets), trials)
+    prepared = prepare_spec(project, tree, spec, Choice(options.targets, waves=False), trials)
     dirty = () if options.commit else relevant(project.worktree.dirty(), spec)
     return replace(prepared, plan=replace(prepared.plan, dirty=dirty))
 

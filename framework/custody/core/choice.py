@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from custody.core.upstream import readers
 from custody.domain.graph import STEPS
 from custody.domain.plan import Change
+from custody.domain.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Choice:
     exclude: tuple[str, ...] = ()
     replace: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    waves: bool = True
+    """Whether models wait for those that they read; a trial takes what is there."""
 
     @property
     def whole(self) -> bool:
@@ -42,6 +46,16 @@ class Choice:
 
 
 EVERYTHING = Choice()
+
+
+def closed(choice: Choice, models: Mapping[str, ModelSpec]) -> Choice:
+    """Return the choice with what goes with it: what targets read, and what reads an excluded model."""
+    targets = list(choice.targets)
+    for name in targets:  # grows while it is walked
+        reads = models[name].inputs.values() if name in models else ()
+        targets += [ref.model for ref in reads if ref.model not in targets]
+    excluded = dict.fromkeys((*choice.exclude, *sorted(readers(models, choice.exclude))))
+    return replace(choice, targets=tuple(targets), exclude=tuple(excluded))
 
 
 def is_step(name: str) -> bool:

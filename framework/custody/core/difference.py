@@ -115,6 +115,11 @@ def _reasons(pair: Comparison, step: str, name: str, values: tuple[Any, Any]) ->
             plain = Reason("environment.changed", "environment", place=model.place("pipeline", "environment"))
             known = environment_reason(pair.run, pair.lock) or plain
             yield replace(known, before=_short(old), after=_short(new))
+        case "inputs":
+            for column, before, after in _changed(old or {}, new or {}):
+                place = model.place("data", f"inputs.{column}")
+                note = str(model.inputs.get(column, ""))
+                yield Reason("upstream.changed", f"input {column}", _short(before), _short(after), place, note)
         case "features":
             yield Reason("features.changed", "features", place=model.place("data", "features"), note=_sets(old, new))
         case "slices":

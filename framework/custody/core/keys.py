@@ -24,6 +24,8 @@ UPSTREAM: Mapping[str, Mapping[str, str]] = {
 }
 """The roles of each step's upstream outputs, and the steps that make them."""
 
+READ_INPUTS = frozenset({"prepare", "train", "evaluate"})
+"""The steps that see the scores of other models."""
 _DRAWS_NOTHING = frozenset({"tabular"})
 """What `prepare` may name that is not random; own code may be, whatever it does with its seed."""
 _CONTRACT = ("type", "min", "max", "values", "null_max", "unique")
@@ -38,12 +40,13 @@ def features_of(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest) -> t
     """Return the columns that the model learns from, in the table's order.
 
     Those declared; without a declaration all stored columns but the target, the key, the time and the sensitive ones.
+    The scores of other models come last.
     """
     if model.features is not None:
-        return model.features
+        return (*model.features, *model.inputs)
     kept_out = {model.target, dataset.key, dataset.time}
     kept_out |= {name for name, column in dataset.columns.items() if column.sensitive or column.personal}
-    return tuple(name for name in manifest.stored_columns if name not in kept_out)
+    return (*(name for name in manifest.stored_columns if name not in kept_out), *model.inputs)
 
 
 def step_inputs(
@@ -52,16 +55,19 @@ def step_inputs(
     manifest: Manifest,
     code: Mapping[str, str | None],
     environment: str | None = None,
+    artifacts: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the inputs of every step of `model`; `code` maps `prepare` and `train` to their closure's digest.
 
-    The seed is no input of a `prepare` that draws nothing at random. `environment` is one where it is to retrain.
+    The seed is no input of a `prepare` that draws nothing at random. `environment` is one where it is to retrain,
+    `artifacts`, digests by column, where other models are read.
     """
     features = list(features_of(model, dataset, manifest))
     learning = {"features": features, "target": model.target, "task": str(model.task)}
     positive = {"positive": model.positive}
     seed = {"seed": model.seed}
     locked = {"environment": environment} if environment else {}
+    read = {"inputs": dict(artifacts)} if artifacts else {}
     split = model.split
     return {
         "fetch": {"logical": manifest.logical},
@@ -81,6 +87,7 @@ def step_inputs(
             **learning,
             **({} if model.prepare.name in _DRAWS_NOTHING else seed),
             **locked,
+            **read,
             "code": code.get("prepare"),
         },
         "train": {
@@ -90,6 +97,7 @@ def step_inputs(
             **positive,
             **seed,
             **locked,
+            **read,
             "code": code.get("train"),
         },
         "evaluate": {
@@ -97,6 +105,7 @@ def step_inputs(
             **positive,
             "slices": sorted(gate.column for gate in model.slices),
             **seed,
+            **read,
         },
     }
 

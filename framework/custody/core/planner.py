@@ -6,6 +6,7 @@ Pure: what is recorded beyond State (results by key) comes through `Lookup`, cod
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from custody.core.attempts import failed_before, held
@@ -18,6 +19,7 @@ from custody.core.reuse import forced, resolve, with_objects
 from custody.core.settled import settled
 from custody.core.stages import AUTO, NONE, moves, pinned_run
 from custody.core.subject import Lookup, Subject
+from custody.core.upstream import arrivals, in_order, missing_reason, read_by, reading, waiting
 from custody.digest import digest
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place
@@ -47,7 +49,12 @@ def changes(
     `code` maps a model to the closure digests of its own steps. Models whose dataset version is missing are not
     planned: `check` refuses them before.
     """
-    planned = [_plan_model(spec, name, state, code.get(name, {}), (lookup, lock, choice)) for name in spec.models]
+    arriving: dict[str, frozenset[str]] = {}
+    planned: list[Change | None] = []
+    for name in in_order(spec.models):
+        change = _plan_model(spec, name, (state, arriving), code.get(name, {}), (lookup, lock, choice))
+        arriving[name] = arrivals(change) if choice.waves and choice.takes(name) else frozenset()
+        planned.append(read_by(spec.models, change) if change else None)
     gone = [item for name, item in state.models.items() if name not in spec.models and not item.retired]
     retired = [_retire(item, f"{spec.config.models}/{item.name}/model.yaml") for item in gone]
     return tuple(sorted((change for change in (*planned, *retired) if change), key=lambda change: change.model))
@@ -61,11 +68,12 @@ def plan_id(planned: Iterable[Change]) -> str:
 def _plan_model(
     spec: Spec,
     name: str,
-    state: State,
+    known: tuple[State, Mapping[str, frozenset[str]]],
     code: Mapping[str, str | None],
     context: tuple[Lookup, Lock | None, Choice],
 ) -> Change | None:
     lookup, lock, choice = context
+    state, arriving = known
     model = spec.models[name]
     dataset, manifest = spec.datasets.get(model.dataset.name), spec.resolve(model.dataset)
     if dataset is None or manifest is None:
@@ -74,7 +82,11 @@ def _plan_model(
     if refused:
         return Change(name, Category.BLOCKED, (refused,))
     recorded = state.models.get(name) or ModelState(name)
-    inputs = step_inputs(model, dataset, manifest, code, environment_input(model, recorded.run, lock))
+    read = reading(model, state, arriving)
+    if read.missing:
+        return Change(name, Category.BLOCKED, tuple(missing_reason(model, column) for column in read.missing))
+    environment = environment_input(model, recorded.run, lock)
+    inputs = step_inputs(model, dataset, manifest, code, environment, read.now(model.inputs))
     subject = Subject(model, dataset, manifest, recorded, inputs, lookup, lock, choice.replace.get(name), choice.reason)
     resolved = tuple(resolve(subject))
     resolved = forced(resolved, subject.again) if subject.again else resolved
@@ -82,7 +94,8 @@ def _plan_model(
     unsettled = recorded.retired or any(step.do is not Do.REUSE for step in steps)
     run = None if unsettled else _recorded_run(subject, steps)
     change = _work(subject, steps) if run is None else settled(subject, steps, run)
-    return with_holds(model, recorded, change)
+    change = replace(with_holds(model, recorded, change), inputs=read.found)
+    return waiting(model, change, read) if read.pending else change
 
 
 def _refusal(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest, state: State) -> Reason | None:

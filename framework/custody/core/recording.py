@@ -9,7 +9,7 @@ from typing import Any
 from custody.core.fold import json_bytes, next_version
 from custody.core.parameters import params_trailer
 from custody.domain.graph import Outcome, StepStatus
-from custody.domain.plan import Category, StageMove
+from custody.domain.plan import Category, Reason, StageMove
 from custody.domain.record import Entry, Failure, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task
 
@@ -17,6 +17,12 @@ KEY_PREFIX = 16
 """Characters of a step's key in the trailer `Steps`, by which the index finds it; the whole key is in run.json."""
 SUBJECT = 120
 """Characters of a subject; longer ones are cut."""
+_REFUSED = {
+    "purpose.refused": "is not allowed",
+    "version.edited": "was edited after it was recorded",
+    "stage.unknown": "is not a registered version or run",
+    "input.missing": "is not there",
+}
 _VERBS = {Category.REEVALUATE.word: "evaluate"}
 _DEFAULT_METRICS = {Task.CLASSIFICATION: ("roc_auc", "f1_macro", "accuracy"), Task.REGRESSION: ("rmse", "r2", "mae")}
 
@@ -226,6 +232,11 @@ def gate_line(gate: GateResult) -> str:
     words += f" {value} {sign} {gate.limit:g}"
     words += f" than {gate.baseline:.6g}" if gate.baseline is not None else ""
     return words + (f" ({gate.note})" if gate.note else "")
+
+
+def refusal(reason: Reason) -> str:
+    """Return in words why a model was refused."""
+    return f"{reason.subject} {_REFUSED[reason.code]}: {reason.note}"
 
 
 def failure_of(outcome: Outcome) -> Failure:

@@ -26,6 +26,7 @@ class Category(Enum):
     RETIRE = ("x", "retire")
     BLOCKED = ("!", "blocked")
     HELD = ("✗", "held")
+    MAYBE = ("~", "maybe")
 
     def __init__(self, sign: str, word: str) -> None:
         self.sign = sign
@@ -45,7 +46,7 @@ class Reason:
     target.changed, task.changed, split.changed, features.changed, slice.changed, metric.added, limit.changed,
     metadata.changed, stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, run.missing,
     store.missing, forced, attempts.spent, model.removed, model.returned, purpose.refused, version.edited,
-    stage.unknown, gate.failed, environment.changed.
+    stage.unknown, gate.failed, environment.changed, upstream.changed, upstream.pending, input.missing.
 
     `details` are what it consists of: the files from the entry to the changed one, or packages.
     """
@@ -128,6 +129,10 @@ class Change:
     """The digest of what its run is asked to do; see `core/attempts.py`."""
     failed: int = 0
     """Attempts at it that have failed in a row."""
+    waits: tuple[str, ...] = ()
+    """Models that have to be done first: what is read of them may change."""
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What it reads of other models, by column: `{model, at, version, run, artifact}`."""
 
     @property
     def active(self) -> bool:

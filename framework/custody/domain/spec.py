@@ -125,6 +125,17 @@ class DatasetRef:
         return f"{self.name}@{self.version}"
 
 
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """`model:churn@production`: what `at`, a stage or a version, of another model is."""
+
+    model: str
+    at: str
+
+    def __str__(self) -> str:
+        return f"model:{self.model}@{self.at}"
+
+
 class Task(StrEnum):
     """What a model predicts; the number of classes tells binary from multi-class."""
 
@@ -159,6 +170,8 @@ class ModelSpec:
     """How the built-in steps (`fetch`, `validate`, `split`, `evaluate`) are to be run: timeout, retries, memory."""
     profile: str | None = None
     """Whose values stand below the model's own: `.mlops/profiles/<profile>/`."""
+    inputs: Mapping[str, ModelRef] = field(default_factory=dict)
+    """Feature columns that are the scores of other models."""
     attempts: int = 3
     """After so many failed runs of the same inputs the model is held."""
     retrains_on_environment: bool = False

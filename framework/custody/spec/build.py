@@ -15,6 +15,7 @@ from custody.domain.spec import (
     Document,
     Manifest,
     MetricGate,
+    ModelRef,
     ModelSpec,
     SliceGate,
     Split,
@@ -74,6 +75,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
         steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
         profile=about.get("profile"),
+        inputs={column: _model_ref(ref) for column, ref in data.get("inputs", {}).items()},
         attempts=int(pipeline.get("attempts", ATTEMPTS)),
         retrains_on_environment=pipeline.get("environment") == "retrain",
     )
@@ -145,6 +147,11 @@ def _measured(value: str | float, units: Mapping[str, int]) -> float:
     if found is None:
         raise ValueError(f"{value} is no measure")
     return float(found[1]) * units[found[2]]
+
+
+def _model_ref(text: str) -> ModelRef:
+    name, _, at = text.removeprefix("model:").partition("@")
+    return ModelRef(name, at)
 
 
 def _uses(value: str | Mapping[str, Any]) -> Uses:

@@ -8,7 +8,7 @@ from typing import Any
 from custody.domain.spec import Manifest, MetricGate, ModelSpec, SliceGate, Split, Uses
 from custody.spec.emit import block
 
-_MODEL_DEEP = frozenset(("features", "prepare", "train", "with", "gates", "metrics", "slices"))
+_MODEL_DEEP = frozenset(("features", "inputs", "prepare", "train", "with", "gates", "metrics", "slices"))
 _MANIFEST_DEEP = frozenset(("columns", "files"))
 _MANIFEST_HEAD = "# written by custody; do not edit\n"
 
@@ -26,6 +26,7 @@ def dump_model(model: ModelSpec, manifest: Manifest, features: Sequence[str]) ->
         "dataset": {"version": f"{manifest.dataset}@{manifest.version}", "logical": manifest.logical},
         "split": _split(model.split),
         "features": list(features),
+        **({"inputs": {column: str(ref) for column, ref in model.inputs.items()}} if model.inputs else {}),
         "prepare": _uses(model.prepare),
         "train": _uses(model.train),
         "seed": model.seed,

@@ -78,7 +78,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 
 _LATER: Mapping[str, frozenset[str]] = {
     "model": frozenset({"was", "retire", "notify", "links", "approvals", "serve"}),
-    "data": frozenset({"inputs", "filter", "features_from", "views"}),
+    "data": frozenset({"filter", "features_from", "views"}),
     "pipeline": frozenset({"schedule", "resources", "calibrate", "search", "needs", "threads"}),
     "gates": frozenset({"checks", "waivers"}),
     "dataset": frozenset({"schedule", "license", "retention", "contract", "quarantine", "files", "sources"}),

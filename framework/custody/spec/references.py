@@ -14,6 +14,7 @@ from custody.spec.build import TABULAR
 from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimator
 from custody.spec.functions import Use, builtin_problems, function_problems
 from custody.spec.hints import meant
+from custody.spec.inputs import input_problems
 from custody.spec.words import listed, say
 
 CONNECTORS = ("file", "sklearn")
@@ -108,6 +109,7 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
         yield from _cut_problems(columns)
         yield from _target_problems(columns)
         yield from _warnings(columns)
+    yield from input_problems(model, scope.spec)
     yield from _metric_problems(model, manifest)
     yield from _code_problems(model, scope)
     if not (model.metrics or model.slices):

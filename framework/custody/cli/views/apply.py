@@ -26,6 +26,7 @@ class Ending(Enum):
     REFUSED = "refused"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
 
 
 _SIGNS = {
@@ -33,11 +34,14 @@ _SIGNS = {
     Ending.REFUSED: Tone.WARN("!"),
     Ending.FAILED: Tone.BAD("✗"),
     Ending.INTERRUPTED: Tone.WARN("-"),
+    Ending.SKIPPED: Tone.WARN("-"),
 }
 
 
 def ending(item: AppliedModel) -> Ending:
     """Return how it went for a model: a refusal is of a gate or of a rule, a failure of a step."""
+    if item.skipped:
+        return Ending.SKIPPED
     if item.category is Category.BLOCKED:
         return Ending.REFUSED
     match item.run_status:
@@ -115,6 +119,8 @@ def _row(item: AppliedModel) -> list[str]:
 
 
 def _result(item: AppliedModel) -> str:
+    if item.skipped:
+        return "skipped"
     if item.category is Category.BLOCKED or item.run_status is RunStatus.BLOCKED:
         return "refused"
     match item.run_status:

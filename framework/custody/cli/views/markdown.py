@@ -37,6 +37,7 @@ _SETTLED = {
     Category.HELD: "held: nothing moves until its spec or its limits change",
     Category.RETIRE: "retired: its stages point to nothing, its records stay",
     Category.METADATA: "recorded; no step runs",
+    Category.MAYBE: "planned again once the models that it reads are done",
     Category.NOOP: "takes back what the base has still to do",
 }
 

@@ -25,6 +25,7 @@ _BEFORE = {
     "contract.changed": "contract of ",
     "gate.failed": "gate ",
     "forced": "step ",
+    "upstream.pending": "reads ",
     "metric.added": "metric ",
 }
 _AFTER = {
@@ -39,6 +40,7 @@ _AFTER = {
     "slice.changed": " changed",
     "features.changed": " changed",
     "forced": " is run again",
+    "input.missing": " is not there",
     "metric.added": " added",
     "store.missing": " is lost",
     "environment.changed": " differs",
@@ -228,6 +230,8 @@ def change_json(change: Change, estimate: Estimate | None = None) -> dict[str, A
         "steps": [_step_json(step) for step in change.steps],
         "moves": [move_json(move) for move in change.moves],
         "run": change.run,
+        "waits": list(change.waits),
+        "inputs": {column: dict(item) for column, item in change.inputs.items()},
         "estimate": estimate.to_dict() if estimate else None,
         "notes": list(change.notes),
         "annotations": [reason.to_dict() for reason in change.annotations],
