@@ -89,7 +89,8 @@ def test_a_reader_is_skipped_where_what_it_reads_does_not_pass(settled: Reposito
 
 def test_a_choice_is_closed_over_what_is_read(settled: Repository) -> None:
     settled.edit("models/risk/pipeline.yaml", "max_depth: 3", "max_depth: 4")
-    assert {change["model"] for change in settled.custody("plan", "limit", "--json").json["changes"]} == {"risk", "limit"}
+    taken = settled.custody("plan", "limit", "--json").json["changes"]
+    assert {change["model"] for change in taken} == {"risk", "limit"}
     left = settled.custody("plan", "--exclude", "risk", "--json").json
     assert (left["changes"], left["left_out"]) == ([], {"risk": "retrain"})
 
