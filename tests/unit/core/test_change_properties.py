@@ -82,7 +82,7 @@ class World:
             case Category.METADATA:
                 self.record(replace(self.run(str(change.run)), metadata=self.fresh(model).metadata))
             case Category.REGATE:
-                self.decide(model, self.judged(model, self.run(str(change.run))), change)
+                self.decide(self.judged(model, self.run(str(change.run))), change)
             case Category.PROMOTE | Category.ROLLBACK:
                 run = self.run(str(change.run))
                 described = any(reason.code == "metadata.changed" for reason in change.reasons)
@@ -92,7 +92,7 @@ class World:
                 self.move(change, run)
             case _:
                 self.trained += "train" in change.to_run
-                self.decide(model, self.judged(model, replace(self.fresh(model), id=f"{len(self.runs):016x}")), change)
+                self.decide(self.judged(model, replace(self.fresh(model), id=f"{len(self.runs):016x}")), change)
         return change
 
     def fresh(self, model: ModelSpec) -> Run:
@@ -112,7 +112,7 @@ class World:
         self.runs = [item for item in self.runs if item.id != run.id] + [run]
         self.state = replace(self.state, run=run, records=self.state.records + 1)
 
-    def decide(self, model: ModelSpec, run: Run, change: Change) -> None:
+    def decide(self, run: Run, change: Change) -> None:
         self.record(run)
         if run.status is RunStatus.PASSED:
             if not self.state.version_of(run.id):
