@@ -6,8 +6,10 @@ a step: another version with the same artifact changes nothing.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from custody.core.keys import READ_INPUTS
@@ -83,34 +85,28 @@ def arrivals(change: Change | None) -> frozenset[str]:
     return frozenset(move.stage for move in change.moves) if change and change.active else frozenset()
 
 
-def in_order(models: Mapping[str, ModelSpec]) -> Iterator[str]:
-    """Yield the models, each after those that it reads."""
-    done: set[str] = set()
-
-    def visit(name: str, above: frozenset[str]) -> Iterator[str]:
-        if name in done or name in above or name not in models:
-            return
-        for ref in models[name].inputs.values():
-            yield from visit(ref.model, above | {name})
-        done.add(name)
-        yield name
-
-    for name in models:
-        yield from visit(name, frozenset())
+def in_order(models: Mapping[str, ModelSpec]) -> tuple[str, ...]:
+    """Return the models, each after those that it reads; as they stand where some read each other."""
+    reads = {name: [ref.model for ref in item.inputs.values() if ref.model in models] for name, item in models.items()}
+    try:
+        return tuple(TopologicalSorter(reads).static_order())
+    except CycleError:
+        return tuple(models)
 
 
 def cycle(models: Mapping[str, ModelSpec], start: str) -> tuple[str, ...]:
-    """Return the models from `start` back to itself, in the order in which they read; empty where there is no way."""
-
-    def search(name: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the shortest way from `start` back to itself, in the order of reading; empty where there is none."""
+    paths: dict[str, tuple[str, ...]] = {start: (start,)}
+    queue = deque([start])
+    while queue:
+        name = queue.popleft()
         for ref in models[name].inputs.values() if name in models else ():
             if ref.model == start:
-                return (*path, start)
-            if ref.model not in path and (found := search(ref.model, (*path, ref.model))):
-                return found
-        return ()
-
-    return search(start, (start,))
+                return (*paths[name], start)
+            if ref.model not in paths:
+                paths[ref.model] = (*paths[name], ref.model)
+                queue.append(ref.model)
+    return ()
 
 
 def readers(models: Mapping[str, ModelSpec], names: Iterable[str]) -> frozenset[str]:

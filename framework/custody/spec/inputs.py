@@ -22,7 +22,7 @@ def input_problems(model: ModelSpec, spec: Spec) -> Iterator[Problem]:
         column = next(name for name, ref in model.inputs.items() if ref.model == path[1])
         message = f"{model.name} reads itself: {' → '.join(path)}"
         place = model.place("data", f"inputs.{column}")
-        yield Problem("E217", message, place, help=(f"remove `{column}` from `inputs`",))
+        yield Problem("E219", message, place, help=(f"remove `{column}` from `inputs`",))
         return
     for column, ref in model.inputs.items():
         yield from _reference_problems(model, column, ref, spec)

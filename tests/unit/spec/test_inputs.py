@@ -14,7 +14,7 @@ def project(inputs: str, upstream: str = DATA) -> list[tuple[str, str, str]]:
     value = {f"models/value/{kind}.yaml": SOUND[f"models/churn/{kind}.yaml"] for kind in ("model", "pipeline", "gates")}
     files = {**value, "models/value/data.yaml": f"{DATA}inputs: {inputs}\n", "models/churn/data.yaml": upstream}
     found = loaded(files).problems
-    return [(item.code, str(item.place), item.message) for item in found if item.code in {"E217", "E218", "W208"}]
+    return [(item.code, str(item.place), item.message) for item in found if item.code in {"E219", "E218", "W208"}]
 
 
 def test_a_model_of_the_same_dataset_is_warned_of() -> None:
@@ -38,12 +38,12 @@ def test_what_is_not_there_is_an_error(inputs: str, message: str) -> None:
 def test_models_that_read_each_other_are_an_error_with_the_path() -> None:
     found = project("{score: model:churn@production}", f"{DATA}inputs: {{back: model:value@production}}\n")
     assert [(code, said) for code, _, said in found] == [
-        ("E217", "churn reads itself: churn → value → churn"),
-        ("E217", "value reads itself: value → churn → value"),
+        ("E219", "churn reads itself: churn → value → churn"),
+        ("E219", "value reads itself: value → churn → value"),
     ]
 
 
 def test_a_model_that_reads_itself_is_one() -> None:
-    assert ("E217", "value reads itself: value → value") in [
+    assert ("E219", "value reads itself: value → value") in [
         (code, said) for code, _, said in project("{score: model:value@production}")
     ]
