@@ -1,4 +1,4 @@
-"""Profiles on a real repository: an edit of one is a reason, with its place, in each model that it changes."""
+"""Profiles, and steps of `prepare`, on a real repository: an edit is a reason, with its place, where it changes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ FILES = {
     "models/risk/model.yaml": "profile: trees\ntarget: defaulted\nstages: {production: auto}\n",
     "models/risk/pipeline.yaml": "train: {with: {min_samples_leaf: 4}}\n",
     "models/jobs/model.yaml": "profile: trees\ntarget: defaulted\n",
+    "models/jobs/pipeline.yaml": "prepare:\n  columns:\n    number: [sklearn.SimpleImputer, sklearn.StandardScaler]\n"
+    "    category: {uses: sklearn.OneHotEncoder, with: {handle_unknown: ignore}}\n",
     "models/jobs/data.yaml": "dataset: loans@v1\nsplit: {group: job, test: 0.3, seed: 3}\n",
 }
 
@@ -37,6 +39,19 @@ def test_an_edit_of_a_profile_is_a_reason_in_every_model_that_it_changes(tmp_pat
     repository.edit(PROFILE, "min_samples_leaf: 2", "min_samples_leaf: 2  # as before\n  ")
     repository.edit(PROFILE, "max_depth: 5", "max_depth: 3")
     assert repository.plan() == {}
+
+    spelled = "category: [{with: {handle_unknown: ignore}, uses: sklearn.OneHotEncoder}]  # the same"
+    repository.write("models/jobs/pipeline.yaml", FILES["models/jobs/pipeline.yaml"].splitlines(keepends=True)[0])
+    repository.edit(
+        "models/jobs/pipeline.yaml",
+        "prepare:\n",
+        f"prepare:\n- columns:\n    number: [sklearn.SimpleImputer, sklearn.StandardScaler]\n    {spelled}\n",
+    )
+    assert repository.plan() == {}
+    repository.edit("models/jobs/pipeline.yaml", "ignore}", "infrequent_if_exist}")
+    change = repository.plan()["jobs"]
+    assert (change["category"], change["reasons"][0]["place"]) == ("rebuild", "models/jobs/pipeline.yaml:4:40")
+    assert change["reasons"][0]["subject"] == "prepare.0.columns.category.0.with.handle_unknown"
 
     repository.edit("models/risk/pipeline.yaml", "min_samples_leaf: 4", "min_samples_leaf: null")
     change = repository.plan()["risk"]

@@ -145,7 +145,12 @@ def prepare(work: Work) -> StepOutput:
     context = training.PrepareContext(work.features, rows.kinds, work.seed, work.inputs["task"], work.inputs["target"])
     with _one_thread(work):
         fitted = training.fit_transformer(
-            work.inputs["uses"], work.inputs["with"], context, (rows.values, rows.labels), work.code
+            work.inputs["uses"],
+            work.inputs["with"],
+            context,
+            (rows.values, rows.labels),
+            work.code,
+            work.settings.get("transformers") or {},
         )
     meta = {"features": list(work.features), "kinds": list(rows.kinds)}
     return StepOutput(work.store_artifact("transformer", fitted, meta))

@@ -88,6 +88,11 @@ def _settings(project: Project, prepared: Prepared, name: str, step: str) -> Map
             }
         case "validate":
             return {"sensitive": sorted(column.name for column in dataset.columns.values() if column.sensitive)}
+        case "prepare":
+            from custody.spec.estimators import locate
+            from custody.spec.preparation import named
+
+            return {"transformers": {name: locate(name) for name in named(model.prepare)}}
         case "train":
             from custody.spec.estimators import locate
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from custody.core.codechange import CodeChange
 from custody.core.locked import Lock, environment_reason
+from custody.core.preparation import changes, place_of
 from custody.digest import canonical_json
 from custody.domain.plan import Reason
 from custody.domain.problem import Place
@@ -150,6 +151,12 @@ def _data_reason(pair: Comparison) -> Reason:
 
 
 def _param_reasons(model: ModelSpec, step: str, old: Any, new: Any) -> Iterator[Reason]:
+    if "steps" in (new or {}) and step == "prepare":
+        document = model.documents["pipeline"]
+        for path, before, after in changes((old or {}).get("steps"), new["steps"]):
+            subject = f"prepare.{path.removeprefix('steps.')}"
+            yield Reason("param.changed", subject, before, after, place_of(document, path))
+        return
     for name, before, after in _changed(old or {}, new or {}):
         dotted = f"{step}.with.{name}"
         yield Reason("param.changed", f"{step}.{name}", before, after, model.place("pipeline", dotted))

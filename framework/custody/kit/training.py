@@ -11,13 +11,16 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from custody.core.preparation import PIPELINE
 from custody.errors import CustodyError
 from custody.kit.frame import text_of
+from custody.kit.pipeline import pipeline
 from custody.kit.tabular import tabular
 from custody.kit.usercode import UserCode
 
@@ -67,18 +70,22 @@ def fit_transformer(
     context: PrepareContext,
     data: tuple[NDArray[Any], NDArray[Any]],
     code: UserCode,
+    located: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Any:
     """Return the transformer that `uses` makes, fitted on `data`, the features and target of the training rows.
 
-    Raises TrainingError or UserCodeError in one line.
+    `located` maps `sklearn.<Class>` to `module:Class`. Raises TrainingError or UserCodeError in one line.
     """
     if ":" in uses:
         transformer = code.call(code.function(uses), context, **params)
         _require(transformer, ("fit", "transform"), f"{uses} returned", "a scikit-learn transformer")
     elif uses == "tabular":
         transformer = tabular(context.kinds, params)
+    elif uses == PIPELINE:
+        make = lambda name, with_: _construct(located.get(name) or "", with_)  # noqa: E731
+        transformer = pipeline(context.features, context.kinds, params["steps"], make)
     else:
-        raise TrainingError(f"prepare knows no {uses!r}: it is tabular or a function, ./file.py:function")
+        raise TrainingError(f"prepare knows no {uses!r}: it is tabular, steps or a function, ./file.py:function")
     from sklearn.base import clone
 
     transformer = clone(transformer) if ":" in uses else transformer
@@ -142,19 +149,23 @@ def column_names(transformer: Any, features: Sequence[str], width: int) -> tuple
 
 
 def _sklearn(place: str, params: Mapping[str, Any], context: TrainContext) -> Any:
+    model = _construct(place, _for_python(params, context.classes))
+    if "n_jobs" in model.get_params() and "n_jobs" not in params:
+        model.set_params(n_jobs=1)
+    return model
+
+
+def _construct(place: str, params: Mapping[str, Any]) -> Any:
+    """Return the estimator of the class at `place`, `module:Class`, with these parameters."""
     module, _, name = place.partition(":")
     if module.partition(".")[0] != "sklearn":
         raise TrainingError(f"{place or 'nothing'} is no scikit-learn estimator")
     try:
-        kind = getattr(importlib.import_module(module), name)
-        model = kind(**_for_python(params, context.classes))
+        return getattr(importlib.import_module(module), name)(**params)
     except (ImportError, AttributeError) as error:
         raise TrainingError(f"this scikit-learn has no {name} in {module}") from error
     except (TypeError, ValueError) as error:
         raise TrainingError(f"{name}: {_line(error)}") from error
-    if "n_jobs" in model.get_params() and "n_jobs" not in params:
-        model.set_params(n_jobs=1)
-    return model
 
 
 def _for_python(params: Mapping[str, Any], classes: Sequence[Any]) -> dict[str, Any]:

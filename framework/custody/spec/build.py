@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from custody.core.preparation import PIPELINE, steps_of
 from custody.domain.problem import Problem
 from custody.domain.spec import (
     Column,
@@ -30,6 +31,7 @@ FORMAT = 1
 """The greatest format of a version's manifest that is read."""
 LANGUAGE = 1
 """The version of the spec language."""
+RUN = ("timeout", "retries", "memory")
 RUN_STEPS = ("fetch", "validate", "split", "evaluate")
 TABULAR = "tabular"
 ATTEMPTS = 3
@@ -63,7 +65,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         dataset=DatasetRef(dataset, version),
         split=_split(data["split"]),
         train=_uses(pipeline["train"]),
-        prepare=_uses(pipeline.get("prepare", TABULAR)),
+        prepare=_prepare(pipeline.get("prepare", TABULAR)),
         documents=documents,
         tier=about.get("tier"),
         description=about.get("description"),
@@ -165,6 +167,14 @@ def _uses(value: str | Mapping[str, Any]) -> Uses:
         retries=int(value.get("retries", 0)),
         memory=size(value["memory"]) if "memory" in value else None,
     )
+
+
+def _prepare(value: str | list[Any] | Mapping[str, Any]) -> Uses:
+    steps = steps_of(value)
+    if steps is None and not isinstance(value, list):
+        return _uses(value)
+    settings = {key: item for key, item in value.items() if key in RUN} if isinstance(value, Mapping) else {}
+    return _uses({"uses": PIPELINE, "with": {"steps": steps}, **settings})
 
 
 def _split(value: Mapping[str, Any]) -> Split:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from custody.core.preparation import PIPELINE
 from custody.domain.spec import Manifest, MetricGate, ModelSpec, SliceGate, Split, Uses
 from custody.spec.emit import block
 
-_MODEL_DEEP = frozenset(("features", "inputs", "prepare", "train", "with", "gates", "metrics", "slices"))
+_MODEL_DEEP = frozenset(("features", "inputs", "prepare", "steps", "train", "with", "gates", "metrics", "slices"))
 _MANIFEST_DEEP = frozenset(("columns", "files"))
 _MANIFEST_HEAD = "# written by custody; do not edit\n"
 
@@ -27,7 +28,7 @@ def dump_model(model: ModelSpec, manifest: Manifest, features: Sequence[str]) ->
         "split": _split(model.split),
         "features": list(features),
         **({"inputs": {column: str(ref) for column, ref in model.inputs.items()}} if model.inputs else {}),
-        "prepare": _uses(model.prepare),
+        "prepare": _prepare(model.prepare),
         "train": _uses(model.train),
         "seed": model.seed,
         "gates": _given(
@@ -74,6 +75,14 @@ def _uses(uses: Uses) -> dict[str, Any]:
     timeout = int(uses.timeout) if uses.timeout and uses.timeout.is_integer() else uses.timeout
     limits = {"timeout": timeout, "retries": uses.retries or None, "memory": uses.memory}
     return _given({**value, **limits})
+
+
+def _prepare(uses: Uses) -> dict[str, Any]:
+    """Steps as they are written in pipeline.yaml."""
+    value = _uses(uses)
+    if uses.name != PIPELINE:
+        return value
+    return {**uses.with_, **{key: item for key, item in value.items() if key not in {"uses", "with"}}}
 
 
 def _metric_limits(gate: MetricGate) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from custody.domain.problem import Problem
+from custody.domain.problem import Place, Problem
 from custody.domain.spec import ModelSpec, Task
 from custody.spec.hints import nearest
 from custody.spec.parameters import Parameter, parameters
@@ -34,14 +34,17 @@ def locate(name: str) -> str | None:
 @cache
 def tasks(name: str) -> frozenset[Task]:
     """Return the tasks that the estimator `sklearn.<Class>` is made for."""
-    cls = name.removeprefix(PREFIX)
-    found = find(cls)
-    names = {item.name for item in lineage(found[1], cls)} | _mixins(found[1], cls) if found else set()
+    names = ancestry(name)
     return frozenset(task for task, mixin in _MIXINS.items() if mixin in names)
 
 
-def _mixins(module: str, cls: str) -> set[str]:
-    return {base for item in lineage(module, cls) for _, base in item.bases}
+@cache
+def ancestry(name: str) -> frozenset[str]:
+    """Return the names of the class `sklearn.<Class>` and of all its bases; none where there is no such class."""
+    cls = name.removeprefix(PREFIX)
+    found = find(cls)
+    classes = tuple(lineage(found[1], cls)) if found else ()
+    return frozenset(item.name for item in classes) | {base for item in classes for _, base in item.bases}
 
 
 @cache
@@ -67,20 +70,39 @@ def estimator_problems(model: ModelSpec) -> Iterator[Problem]:
     if model.task not in made_for:
         yield _unfit(model, name, made_for)
         return
+    yield from parameter_problems(
+        name,
+        model.train.with_,
+        "train.with",
+        lambda key: model.documents["pipeline"].places.get(f"train.with.{key}#key"),
+        lambda key: model.place("pipeline", f"train.with.{key}"),
+        model.place("pipeline", "train.uses"),
+    )
+
+
+def parameter_problems(
+    name: str,
+    given: Mapping[str, Any],
+    dotted: str,
+    key_place: Callable[[str], Place | None],
+    value_place: Callable[[str], Place],
+    place: Place,
+) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters `given` to `sklearn.<Class>`, which stand at `dotted`."""
     cls = name.removeprefix(PREFIX)
     found = find(cls)
     declared = parameters(found[1], cls) if found else None
     if declared is None:
         return
     for parameter in declared.values():
-        if parameter.required and parameter.name not in model.train.with_:
+        if parameter.required and parameter.name not in given:
             message = f"{name} needs the parameter {say(parameter.name)}, which no YAML can hold"
-            yield Problem("E208", message, model.place("pipeline", "train.uses"), help=("use an own function",))
-    for key, value in model.train.with_.items():
+            yield Problem("E208", message, place, help=("use an own function",))
+    for key, value in given.items():
         if key not in declared:
-            yield _unknown_parameter(model, name, key, declared)
+            yield _unknown_parameter(name, key, dotted, declared, key_place(key))
         elif not declared[key].accepts(value):
-            yield _wrong_parameter(model, declared[key], value)
+            yield _wrong_parameter(declared[key], value, dotted, value_place(key))
 
 
 def _unknown(model: ModelSpec, name: str) -> Problem:
@@ -126,28 +148,28 @@ def _counterpart(name: str, task: Task) -> str | None:
     return None
 
 
-def _unknown_parameter(model: ModelSpec, name: str, key: str, declared: Mapping[str, Parameter]) -> Problem:
-    place = model.documents["pipeline"].places.get(f"train.with.{key}#key")
+def _unknown_parameter(
+    name: str, key: str, dotted: str, declared: Mapping[str, Parameter], place: Place | None
+) -> Problem:
     near = nearest(key, declared)
     names = ", ".join(declared)
     return Problem(
         "E101",
-        f"unknown key {say(key)} in `train.with`",
+        f"unknown key {say(key)} in `{say(dotted, quote=False)}`",
         place,
         label=f"not a parameter of {name}",
         help=(f"did you mean {say(near)}?" if near else f"parameters of {name}: {names}",),
     )
 
 
-def _wrong_parameter(model: ModelSpec, parameter: Parameter, value: Any) -> Problem:
-    place = model.place("pipeline", f"train.with.{parameter.name}")
+def _wrong_parameter(parameter: Parameter, value: Any, dotted: str, place: Place) -> Problem:
     allowed = parameter.allowed or ()
     options = [option for item in allowed for option in item.options]
     near = nearest(value, options) if isinstance(value, str) else None
     kind = _kind(value)
     return Problem(
         "E106" if any(item.kind == kind for item in allowed) else "E104",
-        f"`train.with.{parameter.name}` is {say(value)}, expected {parameter.expected}",
+        f"`{say(dotted, quote=False)}.{parameter.name}` is {say(value)}, expected {parameter.expected}",
         place,
         label=f"expected {parameter.expected}",
         help=(f"did you mean {say(near)}?",) if near else (),

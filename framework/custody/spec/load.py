@@ -25,6 +25,7 @@ from custody.domain.spec import (
 )
 from custody.spec import build
 from custody.spec.hints import meant, nearest
+from custody.spec.preparation import shape_problems
 from custody.spec.profile import KEY, Profile, layered
 from custody.spec.references import Scope, dataset_problems, model_problems
 from custody.spec.schema import check
@@ -89,6 +90,7 @@ class _Files:
         document = Document(kind, path, parsed.value, parsed.places)
         if not found and not partial:
             found += build.contradictions(document)
+            found += shape_problems(document) if kind == "pipeline" else ()
         self.problems += found
         return None if found else document
 

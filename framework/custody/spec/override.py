@@ -18,6 +18,7 @@ from custody.spec.yaml12 import Parsed, parse
 
 OPTION = "--set"
 _STEPS = ("train", "prepare")
+_PARTS = ("steps", "columns")
 _SEED = "seed"
 
 
@@ -66,7 +67,7 @@ def _setting(text: str, number: int) -> Setting:
             help=(f"{OPTION} train.max_depth=6", f"{OPTION} seed=7"),
         )
     step, rest = parts[0], parts[1:]
-    if step == _SEED and not rest:
+    if (step == _SEED and not rest) or (step == "prepare" and rest[1:] and (rest[0].isdecimal() or rest[0] in _PARTS)):
         path = parts
     elif step in _STEPS and rest and rest != ("with",):
         path = (step, *(rest if rest[0] == "with" else ("with", *rest)))
@@ -102,7 +103,10 @@ def _overridden(
     value: dict[str, Any] = dict(document.value)
     places = dict(document.places)
     for setting in settings:
-        value = _put(value, setting.path, setting.value)
+        try:
+            value = _put(value, setting.path, setting.value)
+        except IndexError:
+            raise _unknown(setting.dotted, setting.path) from None
         places[setting.dotted] = setting.place
         places[f"{setting.dotted}#key"] = replace(setting.place, column=1, width=len(setting.text.partition("=")[0]))
     changed = Document(document.kind, document.path, value, places)
@@ -113,15 +117,25 @@ def _overridden(
     return made, _shown(model_problems(made, Scope(spec, read)), settings)
 
 
-def _put(value: Mapping[str, Any], path: tuple[str, ...], item: Any) -> dict[str, Any]:
-    """Return `value` with `item` at `path`; a `uses` written as a text becomes a mapping."""
+def _put(value: Any, path: tuple[str, ...], item: Any) -> Any:
+    """Return `value` with `item` at `path`; a `uses` written as a text becomes a mapping, one step a list.
+
+    Raises IndexError where a step is meant that is not there.
+    """
+    if path and path[0].isdecimal():
+        steps = list(value) if isinstance(value, list) else [value]
+        place = int(path[0])
+        steps[place] = _put({"uses": steps[place]} if isinstance(steps[place], str) else steps[place], path[1:], item)
+        return steps
+    if not path:
+        return item
     name, rest = path[0], path[1:]
     if not rest:
         return {**value, name: item}
     inner = value.get(name, build.TABULAR if name == "prepare" and "with" in rest else {})
-    if isinstance(inner, str):
+    if isinstance(inner, str) and not rest[0].isdecimal():
         inner = {"uses": inner}
-    return {**value, name: _put(inner if isinstance(inner, Mapping) else {}, rest, item)}
+    return {**value, name: _put(inner if isinstance(inner, (Mapping, list, str)) else {}, rest, item)}
 
 
 def _shown(problems: Iterable[Problem], settings: Sequence[Setting]) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from custody.core.preparation import PIPELINE
 from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
 from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task
@@ -15,6 +16,7 @@ from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimato
 from custody.spec.functions import Use, builtin_problems, function_problems
 from custody.spec.hints import meant
 from custody.spec.inputs import input_problems
+from custody.spec.preparation import preparation_problems
 from custody.spec.words import listed, say
 
 CONNECTORS = ("file", "sklearn")
@@ -314,6 +316,10 @@ def _code_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
         yield from use.file_problems(scope.read)
         if ":" in uses.name:
             yield from function_problems(use, scope.read)
+        elif uses.name == PIPELINE and step == "prepare":
+            yield from preparation_problems(
+                model, scope.spec.datasets.get(model.dataset.name), scope.spec.resolve(model.dataset)
+            )
         elif step == "prepare":
             yield from builtin_problems(use, {TABULAR: "tabular"})
         elif uses.name.startswith(PREFIX):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,26 @@ def test_what_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_settings([text])
     assert error.value.help
+
+
+def test_a_step_of_the_preparation_is_set() -> None:
+    steps = "prepare:\n  columns: {number: sklearn.SimpleImputer, category: [sklearn.OneHotEncoder]}\nseed: 1\n"
+    train = "train: {uses: sklearn.LogisticRegression}\n"
+    spec = loaded({"models/churn/pipeline.yaml": steps + train}).spec
+
+    def columns(setting: str) -> dict[str, Any]:
+        model = override(spec, ["churn"], parse_settings([setting]), read).models["churn"]
+        found: dict[str, Any] = model.prepare.with_["steps"][0]["columns"]
+        return found
+
+    imputer = columns("prepare.columns.number.0.with.strategy=most_frequent")["number"]
+    assert imputer == [{"uses": "sklearn.SimpleImputer", "with": {"strategy": "most_frequent"}}]
+    assert columns("prepare.columns.category.0.with.drop=first")["category"][0]["with"] == {"drop": "first"}
+    with pytest.raises(InvalidSpecError) as error:
+        columns("prepare.columns.number.0.with.strategy=some")
+    assert str(error.value.problems[0].place) == "--set:1:40"
+    with pytest.raises(UsageError):
+        columns("prepare.columns.category.3.with.drop=first")
 
 
 def test_a_fault_points_to_the_option() -> None:
