@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from custody import __version__
+from custody.app.editor import SCHEMAS, SETTINGS, write_schemas, write_settings
 from custody.app.render import render
 from custody.errors import GitError, UsageError
 
@@ -68,10 +69,20 @@ def init(directory: Path, ci: str | None = None) -> Initialised:
         (root / path).write_text(render(template, root=root, **values), encoding="utf-8")
         written.append(path)
     (written if _ignore(root / ".gitignore") else kept).append(".gitignore")
+    for path, changed in _write_editor(root):
+        (written if changed else kept).append(path)
     if ci:
         for path, changed in _write_ci(root, ci):
             (written if changed else kept).append(path)
     return Initialised(root, tuple(dict.fromkeys(written)), tuple(kept), _settings(root))
+
+
+def _write_editor(root: Path) -> Iterator[tuple[str, bool]]:
+    """Write the schemas, unless there are any, and name them in the editor's settings."""
+    from custody.app.project import open_project
+
+    yield f"{SCHEMAS}/", not (root / SCHEMAS).exists() and write_schemas(root)
+    yield SETTINGS, write_settings(root, open_project(root).config)
 
 
 def _write_ci(root: Path, ci: str) -> Iterator[tuple[str, bool]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from custody.domain.problem import Place, Problem
+from custody.domain.spec import MODEL_KINDS
 from custody.errors import UsageError
 from custody.spec.hints import FILES, meant, nearest, unknown_key
 from custody.spec.quick import Check, compiled
@@ -36,6 +37,11 @@ def schema(kind: str) -> Mapping[str, Any]:
     text = (Path(__file__).parent / "schemas" / f"{kind}.json").read_text(encoding="utf-8")
     loaded: Mapping[str, Any] = json.loads(text)
     return loaded
+
+
+def for_editor(kind: str) -> Mapping[str, Any]:
+    """Return the schema for an editor: a profile may give the required keys of a model's file, so none is missed."""
+    return _rules(kind, partial=kind in MODEL_KINDS)
 
 
 def check(kind: str, parsed: Parsed, path: str, *, partial: bool = False) -> tuple[Problem, ...]:

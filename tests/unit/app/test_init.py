@@ -30,6 +30,8 @@ def test_a_repository_becomes_a_sound_project(tmp_path):
         "models/README.md",
         "datasets/README.md",
         ".gitignore",
+        ".mlops/schemas/",
+        ".vscode/settings.json",
     }
     project = open_project(folder)
     assert check(project).problems == ()

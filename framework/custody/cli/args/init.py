@@ -39,5 +39,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
     elif made.written:
         out.say("next: custody data add NAME FILE, then custody new MODEL --dataset NAME --target COLUMN")
         files = [path for path in made.written if path != ".gitignore"]
-        out.say(f"undo: rm {' '.join(files)}" if files else "undo: git diff .gitignore")
+        out.say(f"undo: rm -r {' '.join(files)}" if files else "undo: git diff .gitignore")
     return 0
