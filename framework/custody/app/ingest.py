@@ -309,9 +309,9 @@ def _differences(recorded: Recorded, reading: Reading) -> Iterator[str]:
 def _source_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     then, now = (str((source.get("raw") or {}).get("sha256", "")) for source in (before, after))
     if then and now and then != now:
-        yield f"the file {after.get('path')}: sha256 {then[:12]}… recorded, {now[:12]}… now"
+        yield f"the file {_where(after)}: sha256 {then[:12]}… recorded, {now[:12]}… now"
     elif then and then == now:
-        yield f"the file {after.get('path')} is the same (sha256 {then[:12]}…): dataset.yaml or the reader changed"
+        yield f"the file {_where(after)} is the same (sha256 {then[:12]}…): dataset.yaml or the reader changed"
     readers = before.get("reader"), after.get("reader")
     if all(readers) and readers[0] != readers[1]:
         yield f"reader: {readers[0]} recorded, {readers[1]} now"
@@ -322,8 +322,12 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def _where(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("path") or raw.get("url"))
+
+
 def _origin(raw: Mapping[str, Any]) -> str:
     """Name the recorded source in words."""
     if digest := (raw.get("raw") or {}).get("sha256"):
-        return f"{raw.get('path')} with sha256 {digest}"
+        return f"{_where(raw)} with sha256 {digest}"
     return f"{raw.get('uses', 'unknown')} {raw.get('dataset') or raw.get('path') or ''} ({raw.get('reader', '?')})"

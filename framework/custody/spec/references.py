@@ -19,7 +19,7 @@ from custody.spec.inputs import input_problems
 from custody.spec.preparation import preparation_problems
 from custody.spec.words import listed, say
 
-CONNECTORS = ("file", "sklearn")
+CONNECTORS = ("file", "sklearn", "url")
 TWO_CLASS_METRICS = (
     "accuracy",
     "balanced_accuracy",

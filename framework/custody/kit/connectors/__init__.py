@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from custody.errors import ContractError
 
-BUILT_IN = ("file", "sklearn")
+BUILT_IN = ("file", "sklearn", "url")
 
 Contract = Mapping[str, Mapping[str, Any]]
 """What is declared of each column, by name."""
@@ -52,7 +52,8 @@ def connector(name: str) -> Connector:
         near = get_close_matches(name, BUILT_IN, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ContractError(
-            f"there is no connector called {name!r}", help=(f"{hint}in dataset.yaml: source.uses: file or sklearn",)
+            f"there is no connector called {name!r}",
+            help=(f"{hint}in dataset.yaml: source.uses: file, sklearn, url",),
         )
     return cast("Connector", import_module(f"custody.kit.connectors.{name}").read)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from custody.errors import ContractError
 
-INFERRED = ("integer", "number", "boolean", "date", "timestamp", "instant")
+TIMES = ("date", "timestamp", "instant")
+INFERRED = ("integer", "number", "boolean", *TIMES)
 """What a column without a declared type may get, narrowest first (an instant is a `timestamp`); else `string`."""
 
 _WHOLE = r"^([+-]?[0-9]+)(?:\.0*)?$"

@@ -39,6 +39,18 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What is known of records that were something else before they were delimited text.
+
+    `lines` is the line of each, `texts` are the columns that are never numbers, and the first spelling of a missing
+    value is one of our own.
+    """
+
+    lines: Sequence[int]
+    texts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Loaded:
     """The text as loaded: column `c<i>` of the table `raw` holds the i-th column of `names`."""
 
@@ -47,6 +59,12 @@ class _Loaded:
     path: Path
     dialect: Dialect
     shown: str
+    records: Records | None = None
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        """The declared spellings of a missing value."""
+        return self.dialect.nulls[1:] if self.records else self.dialect.nulls
 
     def one(self, query: str) -> tuple[Any, ...]:
         return self.all(query)[0]
@@ -55,7 +73,9 @@ class _Loaded:
         return list(self.connection.sql(query).fetchall())
 
 
-def read_delimited(path: Path, dialect: Dialect, columns: Contract, shown: str) -> Source:
+def read_delimited(
+    path: Path, dialect: Dialect, columns: Contract, shown: str, records: Records | None = None
+) -> Source:
     """Read a text table with the declared types; a column without one gets the type that all its values have.
 
     Raises ContractError that names every value that does not fit: column, count, examples, what they have in common.
@@ -66,7 +86,7 @@ def read_delimited(path: Path, dialect: Dialect, columns: Contract, shown: str) 
         source = Path(scratch) / "source.csv"
         _offer(path, source, dialect, shown)
         with _connect(source) as connection:
-            loaded = _Loaded(connection, names, path, dialect, shown)
+            loaded = _Loaded(connection, names, path, dialect, shown, records)
             _load(loaded, source)
             return _typed(loaded, columns)
 
@@ -210,7 +230,8 @@ def _broken(rejects: Sequence[tuple[Any, ...]], loaded: _Loaded) -> ContractErro
 def _infer(loaded: _Loaded, index: int) -> str:
     """Return the narrowest type that all values of a column have; text that would lose something stays text."""
     column = f"c{index}"
-    for kind in casts.INFERRED:
+    texts = loaded.records is not None and loaded.names[index] in loaded.records.texts
+    for kind in casts.TIMES if texts else casts.INFERRED:
         cast = casts.strict(column, kind, loaded.dialect.decimal)
         present, missed = loaded.one(_misses(column, cast, sample=True))
         if not present:
@@ -278,13 +299,15 @@ def _fault(loaded: _Loaded, index: int, cast: str, column: Mapping[str, Any], ro
         rows=rows,
         values=dict(values),
         examples=tuple((line, value) for line, (_, value) in zip(lines, first, strict=True)),
-        nulls=loaded.dialect.nulls,
+        nulls=loaded.nulls,
         personal=bool(column.get("personal")),
     )
 
 
 def _lines_of(rows: Sequence[int], loaded: _Loaded) -> list[int | None]:
     """Return the line in the file on which each record starts (the header is not counted as a record)."""
+    if loaded.records is not None:
+        return [loaded.records.lines[row] for row in rows]
     wanted, found = set(rows), {}
     try:
         for number, (line, _) in enumerate(_records(loaded.path, loaded.dialect), start=-1):
@@ -325,7 +348,7 @@ def _near_misses(loaded: _Loaded, name: str) -> Iterator[str]:
 def _looks_like_dates(loaded: _Loaded, name: str, column: str) -> bool:
     rows = loaded.all(f"select {column}, count(*) from raw where {column} is not null group by 1 limit 100")  # noqa: S608
     values = dict(rows)
-    fault = Fault(name, "date", None, sum(values.values()), 0, values, (), loaded.dialect.nulls, personal=False)
+    fault = Fault(name, "date", None, sum(values.values()), 0, values, (), loaded.nulls, personal=False)
     return "format:" in describe(fault)[1]
 
 
@@ -333,7 +356,7 @@ def _near_fault(loaded: _Loaded, name: str, kind: str, cast: str, counts: tuple[
     column = f"c{loaded.names.index(name)}"
     values = dict(loaded.all(f"{_bad_values(column, cast)} limit {_DISTINCT}"))
     present, missed = counts
-    return Fault(name, kind, None, missed, present, values, (), loaded.dialect.nulls, personal=False)
+    return Fault(name, kind, None, missed, present, values, (), loaded.nulls, personal=False)
 
 
 def _bad_values(column: str, cast: str) -> str:

@@ -1,4 +1,4 @@
-"""The connector `file`: CSV and Parquet files inside the project."""
+"""The connector `file`: CSV, JSON lines and Parquet files inside the project."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PARAMS = {
     "type": "object",
     "properties": {
         "path": {"type": "string"},
-        "format": {"enum": ["csv", "parquet"]},
+        "format": {"enum": ["csv", "parquet", "jsonl"]},
         "delimiter": {"type": "string", "minLength": 1, "maxLength": 1, "default": ","},
-        "nulls": {"type": "array", "items": {"type": "string"}, "default": [""]},
+        "nulls": {"type": "array", "items": {"type": "string"}},
         "encoding": {"type": "string", "default": "utf-8"},
         "decimal": {"enum": [".", ","], "default": "."},
     },
@@ -25,7 +25,10 @@ PARAMS = {
     "additionalProperties": False,
 }
 
+READING = frozenset({"format", "delimiter", "nulls", "encoding", "decimal"})
+"""The parameters that say how a file is read."""
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PIECE = 1 << 20
 
 
@@ -40,13 +43,25 @@ def read(with_: Mapping[str, Any], *, root: Path, columns: Contract, outside: bo
     shown = shown_path(path, root)
     before = _identity(path, shown)
     raw = {"size": path.stat().st_size, "sha256": _sha256(path)}
-    kind = _format(with_, path)
-    source = _read_csv(with_, path, columns, shown) if kind == "csv" else _read_parquet(path, shown)
+    source = read_table(with_, path, columns, shown)
     if _identity(path, shown) != before:
         raise ContractError(f"{shown} was changed while it was read", help=("run the command again",))
     place = {} if path.is_relative_to(root.resolve()) else {"outside": True}
     description = {"uses": "file", "path": shown, **place, "raw": raw, **source.description}
     return Source(source.table, description, source.inferred, source.warnings)
+
+
+def read_table(with_: Mapping[str, Any], path: Path, columns: Contract, shown: str) -> Source:
+    """Read the file at `path`, which is called `shown`, as those of `with_` that are `READING` say."""
+    match _format(with_, path):
+        case "csv":
+            return _read_csv(with_, path, columns, shown)
+        case "jsonl":
+            from custody.kit.connectors.jsonlines import read_json_lines
+
+            return read_json_lines(path, columns, [str(text) for text in with_.get("nulls", ())], shown)
+        case _:
+            return _read_parquet(path, shown)
 
 
 def locate(path: str, root: Path, *, outside: bool = False) -> Path:
@@ -97,11 +112,13 @@ def _sha256(path: Path) -> str:
 
 
 def _format(with_: Mapping[str, Any], path: Path) -> str:
-    kind = with_.get("format") or _FORMATS.get(path.suffix.lower())
-    if kind not in {"csv", "parquet"}:
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    told = _FORMATS.get(plain.suffix.lower())
+    kind = with_.get("format") or (told if plain is path or told == "jsonl" else None)
+    if kind not in _FORMATS.values():
         raise ContractError(
             f"the format of {path.name} cannot be told from its name",
-            help=("in dataset.yaml: source.with.format: csv or parquet",),
+            help=("in dataset.yaml: source.with.format: csv, parquet or jsonl",),
         )
     return str(kind)
 
