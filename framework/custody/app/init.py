@@ -69,8 +69,9 @@ def init(directory: Path, ci: str | None = None) -> Initialised:
         (root / path).write_text(render(template, root=root, **values), encoding="utf-8")
         written.append(path)
     (written if _ignore(root / ".gitignore") else kept).append(".gitignore")
-    for path, changed in _write_editor(root):
-        (written if changed else kept).append(path)
+    if CONFIG in written:  # else `init` serves a clone, which is not to be changed: `custody schema --write`
+        for path, changed in _write_editor(root):
+            (written if changed else kept).append(path)
     if ci:
         for path, changed in _write_ci(root, ci):
             (written if changed else kept).append(path)
@@ -78,10 +79,10 @@ def init(directory: Path, ci: str | None = None) -> Initialised:
 
 
 def _write_editor(root: Path) -> Iterator[tuple[str, bool]]:
-    """Write the schemas, unless there are any, and name them in the editor's settings."""
+    """Write the schemas and name them in the editor's settings."""
     from custody.app.project import open_project
 
-    yield f"{SCHEMAS}/", not (root / SCHEMAS).exists() and write_schemas(root)
+    yield f"{SCHEMAS}/", write_schemas(root)
     yield SETTINGS, write_settings(root, open_project(root).config)
 
 

@@ -14,6 +14,7 @@ from custody.core.locked import Lock
 from custody.core.planner import changes, plan_id
 from custody.core.recording import last_entry
 from custody.core.subject import Lookup
+from custody.core.versions import with_recorded
 from custody.domain.graph import STEPS
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.ports import Read
@@ -55,6 +56,7 @@ def prepare_spec(project: Project, revision: str | None, spec: Spec, choice: Cho
     """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again."""
     worktree = project.worktree
     state = project.ledger.state()
+    spec = with_recorded(spec, state.datasets)
     read = worktree.reader(revision)
     code = closures(spec, read)
     lookup = Lookup(

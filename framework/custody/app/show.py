@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from custody.app.branch import require_ledger
 from custody.app.project import Project
 from custody.app.records import Recorded, find_run
+from custody.core.versions import with_recorded
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import spec_files
 from custody.errors import InvalidSpecError, UsageError
@@ -33,7 +34,7 @@ def show(project: Project, target: str) -> Recorded:
 
 
 def explain_model(project: Project, name: str) -> Explained:
-    """Return where each value of a model of the working tree comes from; nothing but specs is read.
+    """Return where each value of a model of the working tree comes from; no run is looked at.
 
     Raises UsageError where there is no such model, InvalidSpecError where its specs have errors.
     """
@@ -47,6 +48,7 @@ def explain_model(project: Project, name: str) -> Explained:
         if errors:
             raise InvalidSpecError(errors, len(errors))
         raise UsageError(f"there is no model {name!r} in the specs", code="E601", help=meant(name, spec.models))
+    spec = with_recorded(spec, project.ledger.state().datasets)
     values = explain(model, spec.datasets.get(model.dataset.name), spec.resolve(model.dataset))
     return Explained(name, model.profile, values)
 

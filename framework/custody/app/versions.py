@@ -10,6 +10,7 @@ from typing import Any
 from custody.app.ingest import Recorded, differences, read_again
 from custody.app.project import Project
 from custody.core.audit import manifest_differences
+from custody.core.versions import with_recorded
 from custody.domain.spec import LATEST, DatasetSpec, Manifest, Spec
 from custody.errors import ContractError, CustodyError, StoreError, UsageError
 
@@ -48,9 +49,8 @@ def show(project: Project, name: str) -> Shown:
 
 def versions(project: Project, name: str) -> tuple[Shown, ...]:
     """Return all versions of a dataset, newest first."""
-    spec, _ = project.load()
-    dataset = _find(spec, name)
     recorded = project.ledger.state().datasets
+    dataset = _find(with_recorded(project.load()[0], recorded), name)
     rest, found = dict(dataset.versions), []
     while rest:
         label = replace(dataset, versions=rest).latest or ""
@@ -83,7 +83,7 @@ def _find(spec: Spec, name: str) -> DatasetSpec:
 
 
 def _resolve(project: Project, name: str) -> tuple[Spec, DatasetSpec, Manifest]:
-    spec, _ = project.load()
+    spec = with_recorded(project.load()[0], project.ledger.state().datasets)
     bare, _, label = name.partition("@")
     dataset = _find(spec, bare)
     label = label if label and label != LATEST else dataset.latest or ""

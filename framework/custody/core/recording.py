@@ -11,7 +11,7 @@ from custody.core.parameters import params_trailer
 from custody.domain.graph import Outcome, StepStatus
 from custody.domain.plan import Category, Reason, StageMove
 from custody.domain.record import Entry, Failure, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
-from custody.domain.spec import Manifest, ModelSpec, Task
+from custody.domain.spec import Manifest, ModelSpec, Task, is_timed
 
 KEY_PREFIX = 16
 """Characters of a step's key in the trailer `Steps`, by which the index finds it; the whole key is in run.json."""
@@ -116,6 +116,8 @@ def data_record(
 ) -> Record:
     """Return the record of a dataset version, with its whole manifest but for the profile."""
     name = f"{manifest.dataset}@{manifest.version}"
+    # a version that is named by its time has no file, so that its record tells what a plan needs
+    kinds = {column: facts.get("kind") for column, facts in manifest.columns.items()}
     value = {
         "format": 1,
         "dataset": manifest.dataset,
@@ -125,6 +127,7 @@ def data_record(
         **({"classification": classification} if classification else {}),
         "files": [{"path": item.path, "size": item.size, "sha256": item.sha256} for item in manifest.files],
         "columns": {column: facts.get("digest") for column, facts in manifest.columns.items()},
+        **({"kinds": kinds} if is_timed(manifest.version) else {}),
         "source": dict(manifest.source),
         "as_of": manifest.as_of,
         "by": manifest.by,

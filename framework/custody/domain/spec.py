@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any, Self
 from custody.domain.problem import Place, Problem
 
 LATEST = "latest"
+_TIMED = re.compile(r"\d{4}-\d\d-\d\d(T\d{6})?")
 LOCAL_TRIALS = "refs/custody/local/trials"
 """Where trials of working trees are recorded: no branch, so that neither custody nor a `git push` takes it along."""
 PROFILES = ".mlops/profiles"
@@ -259,8 +261,15 @@ class DatasetSpec:
 
     @property
     def latest(self) -> str | None:
-        """The label of the newest version: the greatest number after `v`, else the greatest text."""
-        return max(self.versions, key=_version_order, default=None)
+        """The label of the newest version: the greatest number after `v`, else the greatest text.
+
+        One that is named by its time is newer where it was read later.
+        """
+        reviewed = max((label for label in self.versions if not is_timed(label)), key=_version_order, default=None)
+        timed = max((label for label in self.versions if is_timed(label)), default=None)
+        if reviewed is None or timed is None:
+            return reviewed or timed
+        return timed if self.versions[timed].as_of > self.versions[reviewed].as_of else reviewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +330,11 @@ class Spec:
             return None
         label = dataset.latest if ref.version == LATEST else ref.version
         return dataset.versions.get(label) if label else None
+
+
+def is_timed(label: str) -> bool:
+    """Whether a version is named by its time, as scheduled fetches name theirs: `2026-11-24`, `2026-11-24T021700`."""
+    return _TIMED.fullmatch(label) is not None
 
 
 def _version_order(label: str) -> tuple[int, str]:

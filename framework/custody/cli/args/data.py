@@ -17,11 +17,12 @@ examples:
                                                             a dataset that is not declared yet
   custody data show customers@v1
   custody data versions customers
+  custody data refresh                                      for schedules: new data becomes a version, then apply
   custody data verify customers --source                    also against the source as it is now
 
 exit codes: 0 done, 1 the data does not keep its contract or is damaged, 4 the source lies where it may not be read"""
 
-DAMAGED = 1
+DAMAGED, PARTLY = 1, 7
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--personal", action="append", default=[], metavar="COLUMN", help="is dropped, never stored")
     add.add_argument("--sensitive", action="append", default=[], metavar="COLUMN", help="is kept for slices only")
     add.add_argument("--null", action="append", default=[], metavar="TEXT", help="of a new dataset: means missing")
+    refresh = commands.add_parser("refresh", help="read sources again, for schedules: new data becomes a version")
+    refresh.add_argument("names", nargs="*", metavar="NAME", help="default: what models refer to as @latest")
     for name, help_ in (("show", "show a version"), ("verify", "check a version's record, bytes and digests")):
         command = commands.add_parser(name, help=help_)
         command.add_argument("name", metavar="NAME[@VERSION]", help="default: the latest version")
@@ -53,6 +56,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     if args.command == "add":
         return _add(args, out)
+    if args.command == "refresh":
+        return _refresh(args, out)
     project = open_project(out.directory)
     match args.command:
         case "show":
@@ -99,6 +104,26 @@ def _add(args: argparse.Namespace, out: Output) -> int:
     for line in view.added_remarks(added):
         out.say(line)
     return 0
+
+
+def _refresh(args: argparse.Namespace, out: Output) -> int:
+    from custody.app.project import open_project
+    from custody.app.refresh import refresh
+    from custody.cli.main import error_text
+    from custody.cli.views import data as view
+    from custody.git.identity import find_identity
+
+    project = open_project(out.directory)
+    found = refresh(project, args.names, find_identity(project.worktree.repository).actor)
+    if out.json_mode:
+        out.json([view.refreshed_json(item) for item in found])
+    else:
+        out.result(view.refreshed_text(found))
+    for item in found:
+        if item.error:
+            out.complain(error_text(item.error))
+    failed = sum(item.error is not None for item in found)
+    return 0 if not failed else DAMAGED if failed == len(found) else PARTLY
 
 
 def _what(args: argparse.Namespace, directory: Path) -> tuple[str | None, Path | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from custody.app.data import Added
+from custody.app.refresh import Refreshed
 from custody.app.versions import Check, Shown
 from custody.cli.views.text import Tone, columns, one_line, plural
 from custody.domain.spec import Manifest
@@ -28,6 +29,37 @@ def added_text(added: Added) -> str:
             *(f"  wrote {path}" for path in added.written),
         ]
     )
+
+
+def refreshed_text(found: Sequence[Refreshed]) -> str:
+    """Return one line a dataset, and what follows."""
+    if not found:
+        return "Nothing to do: no model refers to @latest of a dataset with a source"
+    rows = [[one_line(item.dataset), *_refreshed(item)] for item in found]
+    followed = [name for item in found if item.version for name in item.users]
+    next_ = [f"Next: custody apply   ({plural(len(followed), 'model')}: {', '.join(followed)})"] if followed else []
+    return "\n".join([*columns(rows), *next_])
+
+
+def _refreshed(item: Refreshed) -> tuple[str, str]:
+    before = f"{item.dataset}@{item.latest}" if item.latest else "nothing"
+    if item.error:
+        return Tone.BAD("failed"), ""
+    if item.version is None:
+        return "no new data", f"the same as {one_line(before)}"
+    return Tone.GOOD("new data"), one_line(f"{item.dataset}@{item.version}, {item.rows or 0:,} rows, after {before}")
+
+
+def refreshed_json(item: Refreshed) -> dict[str, Any]:
+    """Return the same facts."""
+    return {
+        "dataset": item.dataset,
+        "version": item.version,
+        "latest": item.latest,
+        "rows": item.rows,
+        "models": list(item.users),
+        "error": {"code": item.error.code, "message": item.error.message} if item.error else None,
+    }
 
 
 def added_remarks(added: Added) -> Iterator[str]:
@@ -156,7 +188,7 @@ def _origin(manifest: Manifest) -> str:
     source = manifest.source
     raw = source.get("raw") or {}
     digest = f" (sha256 {str(raw['sha256'])[:_SHORT]})" if raw.get("sha256") else ""
-    what = source.get("path") or source.get("dataset") or ""
+    what = source.get("path") or source.get("url") or source.get("dataset") or ""
     return one_line(f"{source.get('uses')} {what}{digest}, {source.get('reader', '')}".rstrip(", "))
 
 
