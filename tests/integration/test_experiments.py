@@ -17,11 +17,10 @@ from tests.integration.repository import Repository, Result
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """An applied project with two trials of `risk`; the second one has no right to pass its gates."""
-    made = Repository.create(tmp_path_factory.mktemp("tried"))
+def tried(applied: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """An applied project with two trials of `risk`."""
+    made = copied(applied, tmp_path_factory.mktemp("tried"))
     for done in (
-        made.apply(),
         made.custody("try", "risk", "--set", "train.max_depth=5"),
         made.custody("try", "risk", "--set", "train.max_depth=1", "--set", "prepare.scale=false"),
     ):

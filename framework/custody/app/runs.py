@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from custody.app.branch import require_ledger
+from custody.app.compare import trials
 from custody.app.project import Project
 from custody.core.expression import ExpressionError, did_you_mean, parse_condition
 from custody.domain.ports import Ledger
@@ -47,6 +49,7 @@ def list_runs(project: Project, options: RunsOptions) -> Listing:
 
     Raises UsageError for a condition that cannot be understood, or a model or name that nothing is recorded of.
     """
+    require_ledger(project)
     query = _query(project, options)
     ledgers = _ledgers(project, options)
     _require_names(query, ledgers)
@@ -75,8 +78,7 @@ def _query(project: Project, options: RunsOptions) -> RunQuery:
 
 
 def _ledgers(project: Project, options: RunsOptions) -> list[Ledger]:
-    trials = [ledger for ledger in project.all_trials if ledger.head()]
-    return trials if options.trials else [project.ledger, *trials]
+    return trials(project) if options.trials else [project.ledger, *trials(project)]
 
 
 def _require_names(query: RunQuery, ledgers: list[Ledger]) -> None:

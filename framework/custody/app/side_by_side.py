@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from custody.app.compare import compare_runs, read_answers
+from custody.app.branch import require_ledger
+from custody.app.compare import compare_runs, read_answers, trials
 from custody.app.project import Project
 from custody.app.records import find_record, find_run
 from custody.core.comparison import Comparison
@@ -61,6 +62,7 @@ def side_by_side(project: Project, targets: Sequence[str]) -> SideBySide:
     if not 1 < len(targets) <= MOST:
         message = f"compare needs two to {MOST} runs, not {len(targets)}"
         raise UsageError(message, code="E611", help=("custody runs", "custody compare churn@production v3"))
+    require_ledger(project)
     found = [_find(project, letter, target) for letter, target in zip(LETTERS, targets, strict=False)]
     runs = [side.run for side in found]
     slices = _slices(runs)
@@ -87,9 +89,9 @@ def _find(project: Project, letter: str, target: str) -> Side:
 
 
 def _find_trial(project: Project, letter: str, target: str) -> Side | None:
-    for trials in project.all_trials:
-        entry = find_record(trials, target) if trials.head() else None
-        run = trials.run(entry) if entry else None
+    for ledger in trials(project):
+        entry = find_record(ledger, target)
+        run = ledger.run(entry) if entry else None
         if entry is not None and run is not None:
             return Side(letter, target, run, entry.commit, True, None, (), Comparison(()))
     return None
