@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -10,6 +12,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from custody.cli.main import main
 
 CONFIG = """\
 spec: 1
@@ -119,6 +123,13 @@ class Repository:
             self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, check=False
         )
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *arguments: str) -> Result:
+        """Run a command that starts nothing in this process: most of a process of its own would be its start."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["-C", str(self.root), "--no-color", *arguments])
+        return Result(code, out.getvalue(), err.getvalue())
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "custody.cli.main", *arguments]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from custody.cli.main import main
 from tests.integration.clones import copied
-from tests.integration.repository import Repository, Result
+from tests.integration.repository import Repository
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +25,8 @@ def tried(applied: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repo
     return made
 
 
-def custody(project: Repository, *arguments: str) -> Result:
-    """Run a command that only reads, in this process: most of a process of its own would be its start."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(["-C", str(project.root), "--no-color", *arguments])
-    return Result(code, out.getvalue(), err.getvalue())
-
-
 def runs(project: Repository, *arguments: str) -> list[dict[str, Any]]:
-    done = custody(project, "runs", "--json", *arguments)
+    done = project.here("runs", "--json", *arguments)
     assert done.code == 0, done.out
     found: list[dict[str, Any]] = done.json["runs"]
     return found
@@ -63,13 +52,13 @@ def test_runs_and_trials_are_found_and_told_apart(tried: Repository) -> None:
 
 
 def test_the_table_shows_what_varies(tried: Repository) -> None:
-    done = custody(tried, "runs", "risk", "--sort", "roc_auc", "-n", "2")
+    done = tried.here("runs", "risk", "--sort", "roc_auc", "-n", "2")
     head, *rows = done.out.splitlines()
     assert "train.max_depth" in head
     assert "train.uses" not in head
     assert len(rows) == 2
     assert "--limit 0" in done.err
-    assert "v1 production" in custody(tried, "runs").out
+    assert "v1 production" in tried.here("runs").out
 
 
 @pytest.mark.parametrize(
@@ -83,21 +72,21 @@ def test_the_table_shows_what_varies(tried: Repository) -> None:
     ],
 )
 def test_slips_of_the_pen_are_said(tried: Repository, arguments: list[str], said: str) -> None:
-    done = custody(tried, "runs", *arguments)
+    done = tried.here("runs", *arguments)
     assert done.code == 64
     assert said in done.err
-    assert "E610" in custody(tried, "runs", "--json", "--where", "roc_acu > 1").out
+    assert "E610" in tried.here("runs", "--json", "--where", "roc_acu > 1").out
 
 
 def test_nothing_is_recorded_yet(tmp_path: Path) -> None:
     made = Repository.create(tmp_path)
-    done = custody(made, "runs", "--where", "roc_auc > 0.8")
+    done = made.here("runs", "--where", "roc_auc > 0.8")
     assert (done.code, done.out.strip()) == (0, "No run matches.")
 
 
 def test_runs_are_compared_by_what_is_stored_of_them(tried: Repository) -> None:
     production, deep, stump = ids(tried)
-    done = custody(tried, "compare", "risk@production", deep[:8], stump, "--json")
+    done = tried.here("compare", "risk@production", deep[:8], stump, "--json")
     assert done.code == 0, done.err
     one, two, three = done.json["runs"]
     assert [run["run"] for run in (one, two, three)] == [production, deep, stump]
@@ -111,26 +100,26 @@ def test_runs_are_compared_by_what_is_stored_of_them(tried: Repository) -> None:
     assert one["metrics"]["roc_auc"]["low"] <= one["metrics"]["roc_auc"]["value"] <= one["metrics"]["roc_auc"]["high"]
     assert two["against_first"]["flips"]["rows"] == 100
     assert {item["column"] for item in two["against_first"]["slices"]} == {"gender"}
-    text = custody(tried, "compare", "risk", deep).out
+    text = tried.here("compare", "risk", deep).out
     assert "train.max_depth" in text
     assert "Predictions that flip" in text
 
 
 def test_a_run_is_equal_to_itself(tried: Repository) -> None:
-    done = custody(tried, "compare", "risk@v1", "risk@production")
+    done = tried.here("compare", "risk@v1", "risk@production")
     assert "They are equal in parameters" in done.out
     assert set(re.findall(r"better|worse|no clear", done.out)) == set()
 
 
 def test_runs_of_other_models_are_compared_without_intervals(tried: Repository) -> None:
-    done = custody(tried, "compare", "risk", "debt")
+    done = tried.here("compare", "risk", "debt")
     assert done.code == 0, done.err
     assert "no intervals: other classes; not paired" in done.out
 
 
 @pytest.mark.parametrize("targets", [["risk"], ["risk"] * 9, ["risk", "nothing"], ["risk@v7", "risk"]])
 def test_what_cannot_be_compared_is_said(tried: Repository, targets: list[str]) -> None:
-    done = custody(tried, "compare", *targets)
+    done = tried.here("compare", *targets)
     assert done.code == 64
     assert "custody runs" in done.err or "custody log" in done.err
 
@@ -160,7 +149,7 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_else(tried: Repository, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    done = custody(tried, "compare", *ids(tried), "--html", str(file))
+    done = tried.here("compare", *ids(tried), "--html", str(file))
     assert done.code == 0, done.err
     text = file.read_text(encoding="utf-8")
     page = Page(text)
@@ -170,12 +159,12 @@ def test_the_page_needs_nothing_else(tried: Repository, tmp_path: Path) -> None:
     assert page.tags.count("svg") == 10 + 3
     assert "url(" not in text
     assert "//" not in re.sub(r"&#39;|&amp;", "", text)
-    assert custody(tried, "compare", *ids(tried), "--html", str(file)).code == 0
+    assert tried.here("compare", *ids(tried), "--html", str(file)).code == 0
     assert file.read_text(encoding="utf-8") == text
 
 
 def test_a_page_that_cannot_be_written_is_said(tried: Repository, tmp_path: Path) -> None:
-    done = custody(tried, "compare", "risk", "risk", "--html", str(tmp_path / "none" / "page.html"))
+    done = tried.here("compare", "risk", "risk", "--html", str(tmp_path / "none" / "page.html"))
     assert done.code == 64
     assert "cannot be written" in done.err
 
@@ -186,7 +175,7 @@ def test_without_stored_predictions_the_values_are_shown(tried: Repository, tmp_
     stored = project.root / ".mlops" / "store" / "sha256" / evaluation[:2] / evaluation[2:]
     stored.chmod(0o644)
     stored.unlink()
-    done = custody(project, "compare", *ids(project)[:2], "--html", str(tmp_path / "page.html"))
+    done = project.here("compare", *ids(project)[:2], "--html", str(tmp_path / "page.html"))
     assert done.code == 0, done.err
     assert "the stored predictions are not here" in done.out
     assert "roc_auc" in done.out

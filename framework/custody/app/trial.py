@@ -27,7 +27,7 @@ from custody.git.snapshot import snapshot
 from custody.ledger.locks import apply_lock
 from custody.spec.override import Setting, override, parse_settings
 
-_TRIED = {Category.NEW, Category.REBUILD, Category.RETRAIN, Category.REEVALUATE, Category.REGATE}
+TRIED = {Category.NEW, Category.REBUILD, Category.RETRAIN, Category.REEVALUATE, Category.REGATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def try_models(
     clean and the commit is asked for.
     """
     settings = parse_settings(options.settings)
-    tree, committed = _tree(project, options, settings)
+    tree, committed = tree_to_try(project, options, settings)
     if committed and project.trials.remote:
         project.trials.fetch(first=bool(project.worktree.repository.shallow_boundary))
     require_ledger(project)
@@ -91,8 +91,8 @@ def try_models(
     prepared = _prepare(project, options, tree, settings)
     tried = Tried(tree, committed, project.worktree.branch(), tuple(item.text for item in settings))
     recorder = TrialRecorder(project, prepared, tried)
-    done = list(_known(project, prepared, recorder, committed=committed))
-    left = {change.model for change in prepared.plan.changes if change.category in _TRIED} - {
+    done = list(known_models(project, prepared, recorder, committed=committed))
+    left = {change.model for change in prepared.plan.changes if change.category in TRIED} - {
         item.model for item in done
     }
     chosen = tuple(change for change in prepared.plan.changes if change.model in left)
@@ -101,16 +101,16 @@ def try_models(
     done.sort(key=lambda item: item.model)
     shared = project.trials.share() if committed and project.trials.remote else None
     return TrialResult(
-        prepared.plan, tried, tuple(done), _recorded_on(project, committed=committed), cancel.is_set(), shared
+        prepared.plan, tried, tuple(done), recorded_on(project, committed=committed), cancel.is_set(), shared
     )
 
 
-def _recorded_on(project: Project, *, committed: bool) -> str:
+def recorded_on(project: Project, *, committed: bool) -> str:
     """Return what `git log` knows the records by."""
     return project.config.trials if committed else LOCAL_TRIALS.removeprefix("refs/")
 
 
-def _tree(project: Project, options: TrialOptions, settings: Sequence[Setting]) -> tuple[str, bool]:
+def tree_to_try(project: Project, options: TrialOptions, settings: Sequence[Setting]) -> tuple[str, bool]:
     """Return the tree to try, and whether it is kept as that of a commit."""
     head = project.worktree.head()
     if head is None:
@@ -156,7 +156,9 @@ def _set_models(spec: Spec, targets: tuple[str, ...]) -> tuple[str, ...]:
     return named or tuple(spec.models)
 
 
-def _known(project: Project, prepared: Prepared, recorder: TrialRecorder, *, committed: bool) -> Iterator[TriedModel]:
+def known_models(
+    project: Project, prepared: Prepared, recorder: TrialRecorder, *, committed: bool
+) -> Iterator[TriedModel]:
     """Yield the models that need no new record: refused, unchanged, or tried before with the same verdict."""
     for change in prepared.plan.changes:
         production = None if change.category is Category.BLOCKED else recorder.production(change.model)
@@ -165,7 +167,7 @@ def _known(project: Project, prepared: Prepared, recorder: TrialRecorder, *, com
             yield TriedModel(change.model, change.category, note=f"{reason.subject}: {reason.note}")
         elif change.category is Category.RETIRE:
             yield TriedModel(change.model, change.category, None, production, note="its directory is gone")
-        elif change.category not in _TRIED:
+        elif change.category not in TRIED:
             run = next((run for run in _recorded(project, change) if run.id == change.run), None)
             yield TriedModel(change.model, change.category, run, production, same_as=f"run {str(change.run)[:8]}")
         elif not change.to_run and (found := _earlier(project, change, recorder, committed=committed)):
@@ -202,7 +204,7 @@ def _run(
     with ExitStack() as stack:
         wave = wave_of(project, prepared, recorder)
         known = [item for item in prepared.plan.changes if wave is None or item.model not in wave.changes]
-        done = [_tried(recorder, change, recorder.settle(change)) for change in known]
+        done = [tried_model(recorder, change, recorder.settle(change)) for change in known]
         if wave is None:
             return done
         stack.callback(wave.close)
@@ -212,11 +214,12 @@ def _run(
         stack.enter_context(engine.session())
         for outcome in engine.execute(wave.graph, wave.steps, progress, cancel):
             change = wave.changes[outcome.model]
-            done.append(_tried(recorder, change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+            done.append(tried_model(recorder, change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
     return done
 
 
-def _tried(recorder: TrialRecorder, change: Change, conclusion: Conclusion) -> TriedModel:
+def tried_model(recorder: TrialRecorder, change: Change, conclusion: Conclusion) -> TriedModel:
+    """Return what a trial that was recorded now measured, beside production."""
     run = conclusion.run
     steps = run.steps.values() if run else ()
     return TriedModel(

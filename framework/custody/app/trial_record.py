@@ -62,6 +62,10 @@ class TrialRecorder(Recorder):
         known = tuple(step.known for step in change.steps if step.known)
         return self._record_run(change, secrets.token_hex(8), Outcome(change.model, known))
 
+    def record(self, change: Change, run_id: str, outcome: Outcome) -> Conclusion:
+        """Record a trial that needed no step process of its own."""
+        return self._record_run(change, run_id, outcome)
+
     def judged(self, run: Run) -> Run:
         """Return the run judged by the limits of the trial against production as it is."""
         return self._judged(run)

@@ -40,7 +40,7 @@ def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | 
     if not changes:
         return None
     graph = compile_graph(
-        changes.values(), prepared.spec.models, lambda model, step: _settings(project, prepared, model, step)
+        changes.values(), prepared.spec.models, lambda model, step: step_settings(project, prepared, model, step)
     )
     runs = {name: _running(project, prepared, recorder, change) for name, change in changes.items()}
     steps = RunSteps(
@@ -63,7 +63,8 @@ def _running(project: Project, prepared: Prepared, recorder: Recorder, change: C
     return Running(run_id, intent, model.directory, folder)
 
 
-def _settings(project: Project, prepared: Prepared, name: str, step: str) -> Mapping[str, Any]:
+def step_settings(project: Project, prepared: Prepared, name: str, step: str) -> Mapping[str, Any]:
+    """Return what a step of a model is told beside the inputs of its key."""
     spec = prepared.spec
     model = spec.models[name]
     dataset, manifest = spec.datasets[model.dataset.name], spec.resolve(model.dataset)

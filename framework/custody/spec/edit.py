@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from custody.domain.problem import Place
 from custody.errors import CustodyError
-from custody.spec.emit import scalar
+from custody.spec.emit import flow, scalar
 from custody.spec.yaml12 import Parsed, parse
 
 
@@ -52,6 +54,50 @@ def set_remote(data: bytes, path: str, remote: str) -> bytes:
     if parse(edited, path).value != {**before.value, "remote": remote}:
         raise CustodyError(f"{path} is not edited by itself", code="E604", help=(f"write `remote: {remote}`",))
     return edited
+
+
+def set_parameter(data: bytes, path: str, where: tuple[str, ...], value: Any) -> bytes:
+    """Return the bytes of a `pipeline.yaml` with `value` at `where`, such as `("train", "with", "max_depth")`.
+
+    1. It is written there, on one line: the value is replaced.
+    2. The mapping that it belongs to has others: it becomes the first of them, in the style of the file.
+    3. Only the mapping above is there: `with: {…}` is added to it, or `seed: …` as a line of its own.
+
+    Raises CustodyError, with the edit to make by hand, where the file cannot be read or is written in another way.
+    """
+    before = parse(data, path)
+    shown = f"{'.'.join(where)}: {flow(value)}"
+    by_hand = CustodyError(
+        f"{path} is written in a way that is not edited by itself", code="E604", help=(f"write `{shown}` in {path}",)
+    )
+    try:
+        wanted = _with(before.value, where, value)
+        edited = _placed(before, where, value).encode()
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise by_hand from error
+    after = parse(edited, path)
+    if before.problems or after.problems or after.value != wanted:
+        raise by_hand
+    return b"\xef\xbb\xbf" + edited if data.startswith(b"\xef\xbb\xbf") else edited
+
+
+def _with(value: Any, where: tuple[str, ...], item: Any) -> dict[str, Any]:
+    name, rest = where[0], where[1:]
+    return {**value, name: _with(value.get(name, {}), rest, item) if rest else item}
+
+
+def _placed(parsed: Parsed, where: tuple[str, ...], value: Any) -> str:
+    lines = parsed.text.splitlines(keepends=True)
+    dotted, above = ".".join(where), ".".join(where[:-1])
+    if dotted in parsed.places:
+        return _replaced(lines, parsed.places[dotted], flow(value))
+    if not above:
+        if lines and not _ending(lines[-1]):
+            lines[-1] += "\n"
+        return "".join([*lines, f"{where[-1]}: {flow(value)}\n"])
+    if above in parsed.places:
+        return _added(lines, parsed.places[above], f"{where[-1]}: {flow(value)}")
+    return _placed(parsed, where[:-1], {where[-1]: value})
 
 
 def _edit(parsed: Parsed, stage: str, value: str) -> str:

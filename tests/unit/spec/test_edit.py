@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custody.errors import CustodyError
-from custody.spec.edit import set_remote, set_stage
+from custody.spec.edit import set_parameter, set_remote, set_stage
 from custody.spec.yaml12 import parse
 
 
@@ -62,3 +62,29 @@ def test_the_remote_is_named_once() -> None:
     assert after == b"spec: 1\nledger: mlops/ledger\nremote: origin  # where the ledger is shared\ntimezone: UTC\n"
     assert set_remote(after, "config.yaml", "elsewhere") == after
     assert parse(set_remote(b"spec: 1", "c", "origin"), "c").value == {"spec": 1, "remote": "origin"}
+
+
+@pytest.mark.parametrize(
+    ("before", "where", "value", "after"),
+    [
+        ("train:\n  uses: x\n  with: {depth: 3}  # why\n", "train.with.depth", 6, "with: {depth: 6}  # why"),
+        ("train:\n  uses: x\n  with:\n    depth: 3 # why\n", "train.with.depth", 6, "    depth: 6 # why"),
+        ("train:\n  uses: x\n  with:\n    depth: 3\n", "train.with.leaf", "a b", "    leaf: a b\n    depth: 3"),
+        ("train: {uses: x, with: {depth: 3}}\n", "train.with.leaf", [1, 2], "with: {leaf: [1, 2], depth: 3}"),
+        ("train: {uses: x}\nseed: 1\n", "train.with.depth", 6, "train: {with: {depth: 6}, uses: x}"),
+        ("train:\n  uses: x\n", "train.with.depth", None, "  with: {depth: null}\n  uses: x"),
+        ("train: {uses: x}\nseed: 1  # fixed\n", "seed", 7, "seed: 7  # fixed"),
+        ("train: {uses: x}", "seed", 7, "train: {uses: x}\nseed: 7\n"),
+    ],
+)
+def test_a_parameter_is_set_where_it_belongs(before: str, where: str, value: object, after: str) -> None:
+    edited = set_parameter(before.encode(), "pipeline.yaml", tuple(where.split(".")), value).decode()
+    assert after in edited
+    assert len(edited.splitlines()) <= len(before.splitlines()) + 1
+
+
+@pytest.mark.parametrize("before", ["prepare: tabular\n", "prepare:\n  uses: t\n  with: [\n", "- a\n", "\xff"])
+def test_a_file_of_another_kind_is_left_to_its_author(before: str) -> None:
+    with pytest.raises(CustodyError) as caught:
+        set_parameter(before.encode("latin-1"), "pipeline.yaml", ("prepare", "with", "scale"), False)
+    assert "write `prepare.with.scale: false`" in caught.value.help[0]

@@ -18,6 +18,7 @@ _TONES = {
 }
 _ENDED_BADLY = {Progress.FAILED, Progress.TIMED_OUT, Progress.CANCELLED}
 _MODEL, _STEP = 20, 9
+_MOST = 20
 
 
 def line(event: Event, at: str) -> str:
@@ -63,9 +64,17 @@ class Board:
 
 
 def rows(board: Board, now: float, columns: int) -> list[str]:
-    """Return one line a model: its finished steps, then what runs and for how long, or what went wrong."""
-    widest = max((len(one_line(model)) for model in board.lanes), default=0)
-    return [fit(_row(pad(one_line(model), widest), lane, now), columns) for model, lane in board.lanes.items()]
+    """Return one line a model: its finished steps, then what runs and for how long, or what went wrong.
+
+    Of very many, those at work, and how many others there were.
+    """
+    lanes = dict(board.lanes)
+    if len(lanes) > _MOST:
+        lanes = {model: lane for model, lane in lanes.items() if lane.running is not None}
+    widest = max((len(one_line(model)) for model in lanes), default=0)
+    shown = [fit(_row(pad(one_line(model), widest), lane, now), columns) for model, lane in lanes.items()]
+    others = len(board.lanes) - len(lanes)
+    return [*([f"✓ {others} others"] if others else []), *shown]
 
 
 def _row(model: str, lane: Lane, now: float) -> str:

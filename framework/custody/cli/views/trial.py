@@ -52,7 +52,7 @@ def to_json(result: TrialResult, exit_code: int) -> dict[str, Any]:
         "recorded_on": result.branch,
         "shared": result.shared.landed if result.shared else None,
         "promoted": [],
-        "models": [_model_json(item) for item in result.models],
+        "models": [model_json(item) for item in result.models],
     }
 
 
@@ -158,7 +158,8 @@ def _end(result: TrialResult) -> Iterator[str]:
     yield from columns(rows)
 
 
-def _model_json(item: TriedModel) -> dict[str, Any]:
+def model_json(item: TriedModel) -> dict[str, Any]:
+    """Return what was tried of one model."""
     run, production = item.run, item.production
     return {
         "model": item.model,
