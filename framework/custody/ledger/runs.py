@@ -125,7 +125,7 @@ def _params(text: str | None) -> str:
     if not text:
         return _NOTHING
     try:
-        found = json.loads(text, parse_constant=_refuse)
+        found = _JSON.decode(text)
     except (ValueError, RecursionError):
         return _NOTHING
     if not isinstance(found, dict) or (
@@ -137,6 +137,9 @@ def _params(text: str | None) -> str:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _seconds(text: str | None) -> float | None:
