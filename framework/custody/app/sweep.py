@@ -20,7 +20,7 @@ from custody.app.steps import Running, RunSteps
 from custody.app.sweep_steps import SweepSteps
 from custody.app.trial import TRIED, TrialOptions, TriedModel, known_models, recorded_on, tree_to_try, tried_model
 from custody.app.trial_record import TrialRecorder, Tried
-from custody.app.wave import step_settings
+from custody.app.wave import settings_of
 from custody.core.compiler import compile_graph
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.core.recording import primary_metric
@@ -273,7 +273,7 @@ def _steps(
 def _nodes(project: Project, trial: _Trial) -> Iterator[Node]:
     """Yield the nodes of a combination under its label: an engine knows models by their names alone."""
     prepared, label = trial.prepared, trial.label
-    settings = lambda model, step: step_settings(project, prepared, model, step)  # noqa: E731
+    settings = lambda model, step: settings_of(project, prepared.spec, model, step)  # noqa: E731
     for node in compile_graph([trial.change], prepared.spec.models, settings).nodes:
         upstream = {role: f"{label}/{maker.rpartition('/')[2]}" for role, maker in node.upstream.items()}
         yield replace(node, id=f"{label}/{node.step}", model=label, upstream=upstream)

@@ -16,6 +16,7 @@ from custody.app.steps import Running, RunSteps
 from custody.core.compiler import compile_graph
 from custody.domain.graph import Graph
 from custody.domain.plan import Change
+from custody.domain.spec import Spec
 from custody.ledger.intents import Intents
 
 
@@ -40,7 +41,7 @@ def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | 
     if not changes:
         return None
     graph = compile_graph(
-        changes.values(), prepared.spec.models, lambda model, step: step_settings(project, prepared, model, step)
+        changes.values(), prepared.spec.models, lambda model, step: settings_of(project, prepared.spec, model, step)
     )
     runs = {name: _running(project, prepared, recorder, change) for name, change in changes.items()}
     steps = RunSteps(
@@ -63,9 +64,8 @@ def _running(project: Project, prepared: Prepared, recorder: Recorder, change: C
     return Running(run_id, intent, model.directory, folder)
 
 
-def step_settings(project: Project, prepared: Prepared, name: str, step: str) -> Mapping[str, Any]:
-    """Return what a step of a model is told beside the inputs of its key."""
-    spec = prepared.spec
+def settings_of(project: Project, spec: Spec, name: str, step: str) -> Mapping[str, Any]:
+    """Return what a step of the model `name` is told beside the inputs of its key."""
     model = spec.models[name]
     dataset, manifest = spec.datasets[model.dataset.name], spec.resolve(model.dataset)
     match step:

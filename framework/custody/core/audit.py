@@ -18,6 +18,8 @@ from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatu
 from custody.domain.spec import Manifest
 from custody.errors import CustodyError
 
+_LATER = frozenset({"Params", "Started", "Finished", "Seconds"})
+"""Those that the first writers of this format left out."""
 MetricsOf = Callable[[str], Mapping[str, Any] | None]
 """Return the recorded metrics of a run; None where it is not known."""
 OF_RUN = (
@@ -129,11 +131,18 @@ def _trailers(entry: Entry, run: Run) -> Iterator[Fault]:
     said = dict(reversed(entry.trailers))
     expected = {name: value.strip(" ") for name, value in run_trailers(run)}
     for name in ("Model", *OF_RUN):
-        if said.get(name) != expected.get(name):
+        if (name in said or name not in _LATER) and not _says(name, said.get(name), expected.get(name)):
             told = (f"{name}: {value}" if value else f"no {name}" for value in (expected.get(name), said.get(name)))
             yield fault(entry, "run.trailers", f"{next(told)}, as run.json says", next(told))
     if entry.kind == Kind.RUN and said.get("Code") != run.code:
         yield fault(entry, "run.trailers", f"Code: {run.code}, as run.json says", f"Code: {said.get('Code')}")
+
+
+def _says(name: str, one: str | None, other: str | None) -> bool:
+    """Whether two trailers say the same; the order of metrics is one of importance, and may be another one."""
+    if name != "Metrics" or one is None or other is None:
+        return one == other
+    return sorted(one.split()) == sorted(other.split())
 
 
 def _keys(keys: Keys, entry: Entry, run: Run) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ the tree before it, so that the cost is what changed. What cannot be read is a f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from custody.core.audit import Keys, effect_faults, fault, recomputed, run_faults, version_faults
 from custody.core.fold import decode_run, json_object
@@ -143,7 +144,7 @@ class Audit:
                 faults.append(fault(entry, "run.missing", path, "no such file in the tree of its commit"))
                 return None
             run = decoded(path, data, decode_run)
-            list(run.steps.values())
+            run = replace(run, steps=dict(run.steps.items()))
         except CustodyError as error:
             faults.append(fault(entry, "run.unreadable", f"{path} as custody writes it", error.message))
             return None
