@@ -78,6 +78,7 @@ def _try(project: Project, args: argparse.Namespace, out: Output, jobs: int) -> 
     from custody.cli.last import outcome
     from custody.cli.live import shown
     from custody.cli.views import trial as view
+
     if args.write and (len(args.models) != 1 or not args.settings):
         raise UsageError("--write needs one model and what --set says of it", code="E433", help=(_WRITE,))
     options = TrialOptions(tuple(args.models), tuple(args.settings), args.commit, jobs, args.engine)
