@@ -21,6 +21,7 @@ from custody.app.sweep_steps import SweepSteps
 from custody.app.trial import TRIED, TrialOptions, TriedModel, known_models, recorded_on, tree_to_try, tried_model
 from custody.app.trial_record import TrialRecorder, Tried
 from custody.app.wave import settings_of
+from custody.core.choice import Choice
 from custody.core.compiler import compile_graph
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.core.recording import primary_metric
@@ -166,7 +167,7 @@ def _trials(
     specs = _specs(project, spec, options.model, axes, combinations, tree)
     labels = set[str]()
     for texts, own in specs:
-        prepared = prepare_spec(project, tree, own, (options.model,), shared)
+        prepared = prepare_spec(project, tree, own, Choice((options.model,)), shared)
         tried = Tried(tree, False, project.worktree.branch(), texts)
         label = _label(axes, texts, labels)
         yield _Trial(label, texts, prepared, TrialRecorder(project, prepared, tried))

@@ -9,7 +9,7 @@ from threading import Event as Cancel
 
 from custody.app.steps import Running, RunSteps
 from custody.core.keys import step_key
-from custody.core.planner import reused
+from custody.core.reuse import reused
 from custody.domain.graph import Node, Ref, StepRecord, StepStatus
 from custody.domain.ports import ProcessEnd, Task
 
