@@ -24,8 +24,8 @@ from custody.app.wave import settings_of
 from custody.content.store import FileStore
 from custody.core.compiler import how_to_run
 from custody.core.keys import UPSTREAM
-from custody.core.planner import Lookup
 from custody.core.reproduction import Compared, Grade, compare
+from custody.core.subject import Lookup
 from custody.domain.graph import STEPS, Event, Graph, Node, StepRecord
 from custody.domain.record import Run
 from custody.domain.spec import DatasetRef, Manifest, ModelSpec, Spec

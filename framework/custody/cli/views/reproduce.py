@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from custody.app.reproduce import Reproduced
-from custody.cli.views.apply import duration
-from custody.cli.views.text import Tone, columns, one_line
+from custody.cli.views.text import Tone, columns, duration, one_line
 from custody.core.reproduction import Grade
 
 _WORDS = {
