@@ -49,4 +49,7 @@ def _flat(above: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _json(value: Any) -> str:
+    if value is None or type(value) in {bool, int, float} or (type(value) is str and value.isascii()):
+        # the same text as below, for what nearly all parameters are
+        return json.dumps(value, allow_nan=False)
     return json.dumps(json.loads(canonical_json([value]))[0], separators=(",", ":"))

@@ -246,7 +246,7 @@ class _Rows:
 
     def whole(self) -> bytes:
         head = self._readme(State()) if self._head is None else self._head
-        return b"".join([head, *(self._rows[name] for name in self._names)])
+        return b"".join([head, *map(self._rows.__getitem__, self._names)])
 
 
 def _record(entry: Entry, kind: Kind | None) -> Record | None:
