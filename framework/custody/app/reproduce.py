@@ -134,9 +134,13 @@ def _scratch(project: Project) -> Iterator[Path]:
 
 
 def _data(project: Project, source: _Source, run: Run, store: FileStore) -> None:
-    """Bring the table that the run read; where it is gone, the fetch step reads the source of the version again."""
+    """Bring the table that the run read, and the models whose scores it read.
+
+    Where the table is gone, the fetch step reads the source of the version again.
+    """
     fetched = run.steps["fetch"].output
     wanted = [source.manifest.files[0].sha256, fetched.ref.object if fetched else ""]
+    wanted += [str(item) for step in run.steps.values() for item in (step.inputs.get("inputs") or {}).values()]
     for digest in dict.fromkeys(wanted):
         if digest and project.store.has(digest):
             store.put(project.store.get(digest))
