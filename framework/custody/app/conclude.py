@@ -31,6 +31,7 @@ from custody.core.recording import (
     run_record,
     verdict_record,
 )
+from custody.core.stages import possible
 from custody.domain.graph import Outcome, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, StageMove
 from custody.domain.ports import Decision
@@ -134,7 +135,7 @@ class Recorder:
         run = self._ended(change, run_id, outcome)
         note = run.failure.error if run.failure else self._adoption(run)
         conclusion = Conclusion(run, self._append(run), ran=True, note=note, judged=True)
-        return self._decide(conclusion, change.moves) if run.status is RunStatus.PASSED else conclusion
+        return self._decide(conclusion, possible(change.moves, run))
 
     def _ended(self, change: Change, run_id: str, outcome: Outcome) -> Run:
         """Return the run as it came out, judged where all of its steps ended well."""
@@ -184,7 +185,7 @@ class Recorder:
         run_commit = self._ledger.commit_of(run.id)
         record = verdict_record(_new_id(), run, self._spec(change.model), self.source_for(change.model), run_commit)
         conclusion = Conclusion(run, self._ledger.append(record), judged=True)
-        return self._decide(conclusion, change.moves) if run.status is RunStatus.PASSED else conclusion
+        return self._decide(conclusion, possible(change.moves, run))
 
     def _describe(self, change: Change) -> Conclusion:
         recorded = self._recorded(change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from custody.domain.plan import StageMove
-from custody.domain.record import ModelState
+from custody.domain.record import ModelState, Run, RunStatus
 from custody.domain.spec import ModelSpec
 
 AUTO = "auto"
@@ -42,6 +42,18 @@ def _moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run:
             target = pinned_run(declared, state)
             if target and target != present:
                 yield StageMove(stage, present, target, state.version_of(target))
+
+
+def possible(planned: tuple[StageMove, ...], run: Run) -> tuple[StageMove, ...]:
+    """Return the moves that can be made once `run` has ended: where it did not pass, those that do not ask for it.
+
+    An interrupted apply makes none.
+    """
+    if run.status is RunStatus.PASSED:
+        return planned
+    if run.status is RunStatus.INTERRUPTED:
+        return ()
+    return tuple(move for move in planned if move.cleared or move.run not in {None, run.id})
 
 
 def agrees(declared: str, state: ModelState, stage: str) -> bool:

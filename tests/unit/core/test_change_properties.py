@@ -13,7 +13,7 @@ from custody.core.fold import next_version
 from custody.core.gates import judge, limits_of
 from custody.core.keys import step_inputs
 from custody.core.planner import changes
-from custody.core.stages import moves
+from custody.core.stages import moves, possible
 from custody.core.subject import Lookup
 from custody.domain.graph import StepRecord
 from custody.domain.plan import Category, Change
@@ -114,12 +114,11 @@ class World:
 
     def decide(self, run: Run, change: Change) -> None:
         self.record(run)
-        if run.status is RunStatus.PASSED:
-            if not self.state.version_of(run.id):
-                version = next_version(self.state)
-                made = {**self.state.versions, version: Version(version, run.id, None, "r")}
-                self.state = replace(self.state, versions=made)
-            self.move(change, run)
+        if run.status is RunStatus.PASSED and not self.state.version_of(run.id):
+            version = next_version(self.state)
+            made = {**self.state.versions, version: Version(version, run.id, None, "r")}
+            self.state = replace(self.state, versions=made)
+        self.move(replace(change, moves=possible(change.moves, run)), run)
 
     def move(self, change: Change, run: Run) -> None:
         stages = dict(self.state.stages)
