@@ -70,21 +70,9 @@ def apply(
         recorder = Recorder(project, prepared)
         recorder.decisions.offline = not online
         data: list[str] = []
+        share = partial(recorder.decisions.share, options.share_timeout)
         with _engine(project, options, say) as engine:
-
-            def do(part: Prepared) -> Done:
-                wave = wave_of(project, part, recorder)
-                with closing(wave) if wave else nullcontext():
-                    running = engine() if wave else None
-                    data.extend(_record_data(project, part, recorder))
-                    done = [(change, recorder.settle(change)) for change in _pure(part, wave)]
-                    if running and wave:
-                        for outcome in running.execute(wave.graph, wave.steps, progress, cancel):
-                            change = wave.changes[outcome.model]
-                            done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
-                return done
-
-            share = partial(recorder.decisions.share, options.share_timeout)
+            do = partial(_do, project, recorder, engine, (progress, cancel), data)
             done, idle = in_waves(project, prepared, recorder, do, share)
         shared = share()
         models = [*(_applied(change, recorder.told(conclusion)) for change, conclusion in done), *idle]
@@ -95,6 +83,27 @@ def apply(
         prepared.plan, tuple(models), tuple(data), ledger_head=project.ledger.head(), cancelled=cancel.is_set()
     )
     return replace(applied, seconds=round(time.monotonic() - start, 3), **_sharing(shared, recorder))
+
+
+def _do(
+    project: Project,
+    recorder: Recorder,
+    engine: Callable[[], Engine],
+    watch: tuple[Callable[[Event], None], Cancel],
+    data: list[str],
+    part: Prepared,
+) -> Done:
+    """Do one wave: what needs no step at once, the rest as its steps end. Dataset versions recorded go to `data`."""
+    wave = wave_of(project, part, recorder)
+    with closing(wave) if wave else nullcontext():
+        running = engine() if wave else None
+        data.extend(_record_data(project, part, recorder))
+        done = [(change, recorder.settle(change)) for change in _pure(part, wave)]
+        if running and wave:
+            for outcome in running.execute(wave.graph, wave.steps, *watch):
+                change = wave.changes[outcome.model]
+                done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
+    return done
 
 
 def _fetched(project: Project) -> bool:

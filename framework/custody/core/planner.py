@@ -6,7 +6,7 @@ Pure: what is recorded beyond State (results by key) comes through `Lookup`, cod
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from custody.core.attempts import failed_before, held
@@ -51,8 +51,9 @@ def changes(
     """
     arriving: dict[str, frozenset[str]] = {}
     planned: list[Change | None] = []
+    context = _Context(spec, state, code, lookup, lock, choice)
     for name in in_order(spec.models):
-        change = _plan_model(spec, name, (state, arriving), code.get(name, {}), (lookup, lock, choice))
+        change = _plan_model(context, name, arriving)
         arriving[name] = arrivals(change) if choice.waves and choice.takes(name) else frozenset()
         planned.append(read_by(spec.models, change) if change else None)
     gone = [item for name, item in state.models.items() if name not in spec.models and not item.retired]
@@ -65,15 +66,20 @@ def plan_id(planned: Iterable[Change]) -> str:
     return digest([meaning(change) for change in planned if change.category is not Category.NOOP])
 
 
-def _plan_model(
-    spec: Spec,
-    name: str,
-    known: tuple[State, Mapping[str, frozenset[str]]],
-    code: Mapping[str, str | None],
-    context: tuple[Lookup, Lock | None, Choice],
-) -> Change | None:
-    lookup, lock, choice = context
-    state, arriving = known
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What all models are planned from; see `changes`."""
+
+    spec: Spec
+    state: State
+    code: Mapping[str, Mapping[str, str | None]]
+    lookup: Lookup
+    lock: Lock | None
+    choice: Choice
+
+
+def _plan_model(context: _Context, name: str, arriving: Mapping[str, frozenset[str]]) -> Change | None:
+    spec, state, lookup, choice = context.spec, context.state, context.lookup, context.choice
     model = spec.models[name]
     dataset, manifest = spec.datasets.get(model.dataset.name), spec.resolve(model.dataset)
     if dataset is None or manifest is None:
@@ -85,11 +91,13 @@ def _plan_model(
     read = reading(model, state, arriving)
     if read.missing:
         return Change(name, Category.BLOCKED, tuple(missing_reason(model, column) for column in read.missing))
-    environment = environment_input(model, recorded.run, lock)
+    environment = environment_input(model, recorded.run, context.lock)
+    code = context.code.get(name, {})
     inputs = step_inputs(model, dataset, manifest, code, environment, read.now(model.inputs))
-    subject = Subject(model, dataset, manifest, recorded, inputs, lookup, lock, choice.replace.get(name), choice.reason)
+    again = choice.replace.get(name)
+    subject = Subject(model, dataset, manifest, recorded, inputs, lookup, context.lock, again, choice.reason)
     resolved = tuple(resolve(subject))
-    resolved = forced(resolved, subject.again) if subject.again else resolved
+    resolved = forced(resolved, again) if again else resolved
     steps = tuple(with_objects(list(resolved), lookup.has))
     unsettled = recorded.retired or any(step.do is not Do.REUSE for step in steps)
     run = None if unsettled else _recorded_run(subject, steps)
