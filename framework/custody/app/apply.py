@@ -15,7 +15,8 @@ from custody.app.apply_result import Applied, AppliedModel
 from custody.app.branch import require_ledger, serve
 from custody.app.conclude import Conclusion, Recorder
 from custody.app.expect import expect_plan
-from custody.app.plan import Prepared, prepare, relevant
+from custody.app.paths import relevant
+from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.steps import PRELOAD

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from custody.domain.ports import Commit, Worktree
+from custody.domain.ports import Worktree
+from custody.domain.revision import Commit
 from custody.errors import GitError
 
 _MOST = 20_000

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from custody.app.branch import require_ledger
-from custody.app.plan import Prepared, prepare, relevant
+from custody.app.paths import relevant
+from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
 from custody.core.choice import EVERYTHING, Choice
 from custody.core.planner import meaning, plan_id

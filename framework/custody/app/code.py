@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from custody.core.closure import Closure, Entry, closure
 from custody.core.codechange import CodeChange, code_change, same_file
 from custody.digest import digest, sha256
-from custody.domain.ports import Read
 from custody.domain.record import Run, State
+from custody.domain.revision import Read
 from custody.domain.spec import Config, ModelSpec, Spec
 from custody.errors import CustodyError
 

@@ -10,7 +10,7 @@ from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.core.choice import Choice
 from custody.domain.plan import Change, Plan, Reason
-from custody.domain.ports import Commit
+from custody.domain.revision import Commit
 from custody.errors import GitError, StalePlanError
 
 _NAMED = 5

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from custody.app.adopt import Trials
 from custody.app.code import Code, closures, code_changes, digests
 from custody.app.estimates import estimates
-from custody.app.project import CONFIG, Project
+from custody.app.paths import relevant
+from custody.app.project import Project
 from custody.core.choice import EVERYTHING, Choice, closed, is_step
 from custody.core.locked import Lock
 from custody.core.planner import changes, plan_id
@@ -17,9 +17,9 @@ from custody.core.subject import Lookup
 from custody.core.versions import with_recorded
 from custody.domain.graph import STEPS
 from custody.domain.plan import Category, Change, Plan
-from custody.domain.ports import Read
 from custody.domain.record import State
-from custody.domain.spec import PROFILES, Spec
+from custody.domain.revision import Read
+from custody.domain.spec import Spec
 from custody.errors import UsageError
 from custody.ledger.intents import Intents
 
@@ -52,10 +52,20 @@ def prepare(project: Project, revision: str | None, choice: Choice = EVERYTHING)
     return prepare_spec(project, revision, spec, choice, trials)
 
 
-def prepare_spec(project: Project, revision: str | None, spec: Spec, choice: Choice, trials: Trials | None) -> Prepared:
-    """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again."""
+def prepare_spec(
+    project: Project,
+    revision: str | None,
+    spec: Spec,
+    choice: Choice,
+    trials: Trials | None,
+    state: State | None = None,
+) -> Prepared:
+    """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again.
+
+    It is planned against what is recorded, or against `state`, where that is given.
+    """
     worktree = project.worktree
-    state = project.ledger.state()
+    state = state or project.ledger.state()
     spec = with_recorded(spec, state.datasets)
     read = worktree.reader(revision)
     code = closures(spec, read)
@@ -95,16 +105,6 @@ def _lock(project: Project, revision: str | None, spec: Spec) -> Lock | None:
     blob = worktree.blob(revision, path) if path else None
     data = worktree.reader(revision)(path) if path and blob else None
     return Lock(path, blob, data, worktree.blob_bytes) if path and blob and data is not None else None
-
-
-def relevant(paths: Iterable[str], spec: Spec) -> tuple[str, ...]:
-    """Return those of `paths` that a plan can depend on: specs, profiles, code, extensions and the config."""
-    config = spec.config
-    folders = (config.models, config.datasets, PROFILES, *config.extensions)
-    roots = tuple(f"{folder.rstrip('/')}/" for folder in folders)
-    return tuple(
-        path for path in paths if path == CONFIG or (path.startswith(roots) and path.endswith((".yaml", ".py")))
-    )
 
 
 def _known(choice: Choice, spec: Spec, state: State) -> None:

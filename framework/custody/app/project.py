@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from custody import __version__
 from custody.core.sharing import Landed
 from custody.core.who import Job
-from custody.domain.ports import Ledger
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import Config, Spec
 from custody.errors import InvalidSpecError, UsageError
@@ -20,24 +19,30 @@ from custody.git.worktree import GitWorktree, open_worktree
 
 if TYPE_CHECKING:
     from custody.app.content import SharedStore
+    from custody.domain.ports import Ledger
 
 CONFIG = ".mlops/config.yaml"
+STATE = ".mlops/state"
 
 
 @dataclass
 class Project:
-    """Where everything of one project is. `clock` gives the time for records, in UTC; `job` is the CI job at work."""
+    """Where everything of one project is. `clock` gives the time for records, in UTC; `job` is the CI job at work.
+
+    `config_bytes` is what the configuration was read from, where a file was.
+    """
 
     root: Path
     worktree: GitWorktree
     config: Config
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     job: Job = field(default=Job())
+    config_bytes: bytes = b""
 
     @property
     def state_dir(self) -> Path:
         """What is remembered outside Git and may be deleted: logs, Prefect's home, `last.json`."""
-        return self.root / ".mlops" / "state"
+        return self.root / STATE
 
     @cached_property
     def store(self) -> SharedStore:
@@ -82,12 +87,17 @@ class Project:
         """The time as records hold it: ISO 8601, UTC, whole seconds."""
         return self.clock().isoformat(timespec="seconds")
 
-    def load(self, revision: str | None = None) -> tuple[Spec, tuple[Problem, ...]]:
-        """Load the specs of a commit, or of the working tree where `revision` is None, with all their problems."""
+    def load(
+        self, revision: str | None = None, files: Callable[[str], Iterable[str]] | None = None
+    ) -> tuple[Spec, tuple[Problem, ...]]:
+        """Load the specs of a commit, or of the working tree where `revision` is None, with all their problems.
+
+        Only those that `files` lists below a folder are loaded, where it is given.
+        """
         from custody.spec.load import load
 
         reader = self.worktree.reader(revision)
-        loaded = load(reader, lambda under: self.worktree.files(revision, under))
+        loaded = load(reader, files or (lambda under: self.worktree.files(revision, under)))
         return loaded.spec, loaded.problems
 
     def load_valid(self, revision: str | None = None) -> Spec:
@@ -103,14 +113,24 @@ def open_project(start: Path, job: Job | None = None) -> Project:
 
     Raises UsageError where no folder above holds `.mlops/config.yaml`.
     """
-    from custody.spec.load import load_config
-
     root = find_root(start)
     worktree = open_worktree(root)
-    config, problems = load_config(worktree.reader(None))
+    data = worktree.reader(None)(CONFIG) or b""
+    return Project(root, worktree, _config(root, data), job=job or Job(), config_bytes=data)
+
+
+def _config(root: Path, data: bytes) -> Config:
+    """Return the configuration that these bytes are; raises InvalidSpecError where it has errors."""
+    from custody.app.configured import remembered
+
+    if known := remembered(root / STATE, data):
+        return known
+    from custody.spec.load import load_config
+
+    config, problems = load_config(lambda _: data)
     if config is None:
         raise InvalidSpecError(problems, _errors(problems))
-    return Project(root, worktree, config, job=job or Job())
+    return config
 
 
 def find_root(start: Path) -> Path:

@@ -16,8 +16,8 @@ from custody.app.project import Project
 from custody.app.records import Recorded, find_record, find_run, recorded
 from custody.core.recording import gate_line
 from custody.domain.graph import StepRecord
-from custody.domain.ports import Commit
 from custody.domain.record import Entry, Kind, Run
+from custody.domain.revision import Commit
 from custody.domain.spec import PROFILES
 from custody.errors import GitError, UsageError
 from custody.spec.profile import profile_named

@@ -11,7 +11,8 @@ from custody.app.adopt import COMMITTED, Trials
 from custody.app.apply import engine_for
 from custody.app.branch import require_ledger
 from custody.app.conclude import Conclusion
-from custody.app.plan import Prepared, prepare_spec, relevant
+from custody.app.paths import relevant
+from custody.app.plan import Prepared, prepare_spec
 from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.trial_record import TrialRecorder, Tried

@@ -9,7 +9,7 @@ from custody.app.authorship import authorship
 from custody.app.project import Project
 from custody.core.recording import Source
 from custody.core.who import behalf_of, change_of
-from custody.domain.ports import Commit
+from custody.domain.revision import Commit
 from custody.errors import GitError
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -50,11 +49,9 @@ def outcome(state_dir: Path, verb: str) -> Iterator[Outcome]:
 
 def _write(state_dir: Path, value: dict[str, Any]) -> None:
     state_dir.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix="last-", dir=state_dir)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-    Path(aside).replace(state_dir / "last.json")
+    aside = state_dir / f"last-{os.getpid()}"
+    aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    aside.replace(state_dir / "last.json")
 
 
 def _now() -> str:

@@ -9,10 +9,7 @@ import argparse
 import os
 import re
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
@@ -57,6 +54,17 @@ class Verb(Protocol):
     def run(self, args: argparse.Namespace, out: Output) -> int: ...
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Asks the terminal for its width itself: what argparse asks imports five archive formats, at every start."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns
+        except (ValueError, OSError):
+            columns = 0
+        super().__init__(prog, width=(columns or 80) - 2)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are `UsageError`s (exit 64) with a near miss named."""
 
@@ -79,6 +87,8 @@ class Parser(argparse.ArgumentParser):
     def unknown(self, argument: str) -> NoReturn:
         """Refuse `argument`, naming the nearest option."""
         options = re.findall(r"--[a-z][a-z-]*", self.format_help())
+        from difflib import get_close_matches
+
         near = get_close_matches(argument.partition("=")[0], options, 1)
         hint = (f"did you mean {near[0]}?",) if near else ()
         message = f"unknown argument {argument} for {self.prog}"
@@ -186,6 +196,9 @@ def _bug(error: Exception, out: Output) -> int:
 
 def _log_of(error: Exception, directory: Path) -> Path:
     """Write the traceback below the project's state folder, or where that fails into a temporary file."""
+    import tempfile
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     start = directory.absolute()
     root = next((folder for folder in (start, *start.parents) if (folder / ".mlops").is_dir()), None)
@@ -202,7 +215,7 @@ def _log_of(error: Exception, directory: Path) -> Path:
 
 
 def _globals() -> Parser:
-    parser = Parser(prog="custody", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="custody", add_help=False, allow_abbrev=False, formatter_class=Formatter)
     parser.add_argument("-C", dest="directory", default=".")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-q", "--quiet", action="store_true")
@@ -216,7 +229,7 @@ def _parser(name: str, verb: Verb) -> Parser:
         prog=f"custody {name}",
         description=verb.HELP,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
     verb.configure(parser)
@@ -236,6 +249,8 @@ def _load(name: str) -> Verb:
     known = verbs()
     if name in known:
         return cast("Verb", import_module(f"custody.cli.args.{name.replace('-', '_')}"))
+    from difflib import get_close_matches
+
     near = get_close_matches(name, known, 1)
     hint = (f"did you mean `custody {near[0]}`?",) if near else ()
     message = f"unknown verb {name!r}"

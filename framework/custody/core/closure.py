@@ -14,8 +14,8 @@ from typing import Self
 
 from custody.core.imports import Import, Scan, scan
 from custody.digest import digest, sha256
-from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
+from custody.domain.revision import Read
 
 VERSION = "c1"
 

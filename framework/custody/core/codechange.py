@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from custody.core.closure import Closure
 from custody.core.source import first_difference, same_tree
-from custody.domain.ports import Read
 from custody.domain.problem import Place
+from custody.domain.revision import Read
 
 Old = Callable[[str], bytes | None]
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from custody.domain.graph import StepRecord
-from custody.domain.ports import Read
 from custody.domain.record import FORMAT, Hold, Kind, ModelState, Record, Run, StagePointer, Version
+from custody.domain.revision import Read
 from custody.errors import LedgerError
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from custody.core.fold import fold
-from custody.domain.ports import Read
 from custody.domain.record import Record
+from custody.domain.revision import Read
 
 Parents = Callable[[str], tuple[str, ...]]
 _NAMED = 5

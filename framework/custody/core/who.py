@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from custody.domain.ports import Commit
+from custody.domain.revision import Commit
 
 LIMIT = 300
 """Characters of one value."""

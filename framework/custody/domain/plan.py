@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
@@ -118,7 +118,7 @@ class Change:
     model: str
     category: Category
     reasons: tuple[Reason, ...] = ()
-    steps: tuple[PlannedStep, ...] = ()
+    steps: Sequence[PlannedStep] = ()
     moves: tuple[StageMove, ...] = ()
     run: str | None = None
     """The recorded run that is judged again, scored again, promoted or held, where there is one."""

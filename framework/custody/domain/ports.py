@@ -16,10 +16,8 @@ from typing import Any, Protocol
 from custody.domain.audit import Extent, Looked
 from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
 from custody.domain.record import Entry, ModelState, Record, Run, State
+from custody.domain.revision import Commit, Read
 from custody.domain.search import RunQuery, RunRow
-
-Read = Callable[[str], bytes | None]
-"""Read a file of one revision by its path from the project root, with forward slashes; None where there is none."""
 
 
 class Store(Protocol):
@@ -267,23 +265,6 @@ class Engine(Protocol):
         A failed step ends its model and no other. When `cancel` is set, nothing new starts, running steps are
         killed and the outcomes that are left are yielded with `cancelled`. Never raises for what a step does.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit of the source branch: who wrote and who committed it, when (ISO 8601 with offset), its parents.
-
-    `body` is its message without the subject.
-    """
-
-    id: str
-    author: str
-    committer: str
-    authored: str
-    committed: str
-    subject: str
-    parents: tuple[str, ...]
-    body: str = ""
 
 
 class Worktree(Protocol):

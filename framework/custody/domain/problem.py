@@ -44,6 +44,12 @@ class Problem:
     related: Place | None = None
     severity: Severity = Severity.ERROR
 
+    @property
+    def position(self) -> tuple[str, int, int, str]:
+        """By which problems are put in order: place, then code; those without a place first."""
+        place = self.place
+        return (place.path, place.line, place.column, self.code) if place else ("", 0, 0, self.code)
+
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form; the same facts as the text."""
         place = self.place

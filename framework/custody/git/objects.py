@@ -22,6 +22,7 @@ FAILURES = (pygit2.GitError, OSError, KeyError, ValueError)
 
 FILE, EXECUTABLE, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 _ENTRY = re.compile(rb"[0-7]+ ([^\0]+)\0[\s\S]{20}")
+_PARTS = re.compile(rb"([0-7]+) ([^\0]+)\0([\s\S]{20})")
 _ENTRIES = re.compile(rb"(?:[0-7]+ [^\0]+\0[\s\S]{20})*")
 _FEW = 8
 """Entries up to which two trees are looked at one by one."""
@@ -258,16 +259,15 @@ def parse_commit(commit_id: str, data: bytes) -> RawCommit:
 
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """Parse the raw bytes of a tree. Raises GitError where they are damaged."""
-    entries, start = [], 0
-    try:
-        while start < len(data):
-            space = data.index(b" ", start)
-            end = data.index(b"\0", space)
-            name = data[space + 1 : end].decode("utf-8", "surrogateescape")
-            entries.append(TreeEntry(name, int(data[start:space], 8), data[end + 1 : end + 21].hex()))
-            start = end + 21
-    except ValueError as error:
-        raise GitError("a tree of the repository is damaged", help=("git fsck --full",)) from error
+    entries, end = [], 0
+    for found in _PARTS.finditer(data):
+        if found.start() != end:
+            break
+        end = found.end()
+        mode, name, raw = found.groups()
+        entries.append(TreeEntry(name.decode("utf-8", "surrogateescape"), int(mode, 8), raw.hex()))
+    if end != len(data):
+        raise GitError("a tree of the repository is damaged", help=("git fsck --full",))
     return entries
 
 

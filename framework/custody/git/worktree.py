@@ -14,7 +14,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import FileStatus
 
-from custody.domain.ports import Commit, Read
+from custody.domain.revision import Commit, Read
 from custody.errors import GitError
 from custody.git.objects import EXECUTABLE, FAILURES, FILE, FOLDER, Repository, TreeEntry, open_repository
 
@@ -71,17 +71,17 @@ class GitWorktree:
         """Files of the project that differ between two commits or trees; none where `before` is None."""
         if before is None:
             return ()
-        found = self.repository.changed(self._tree(before), self._tree(after))
+        found = self.repository.changed(self.tree(before), self.tree(after))
         return tuple(path.removeprefix(self._prefix) for path, _ in found if path.startswith(self._prefix))
 
     def reader(self, revision: str | None) -> Read:
         """Read files of a commit, or of the working tree where `revision` is None."""
         if revision is None:
             return self._read_working
-        tree = self._tree(revision)
+        tree = self.tree(revision)
 
         def read(path: str) -> bytes | None:
-            entry = self._entry(tree, path)
+            entry = self.entry(tree, path)
             return self.repository.blob(entry.id) if entry and entry.mode in _FILES else None
 
         return read
@@ -92,31 +92,40 @@ class GitWorktree:
         if revision is None:
             inside = not folder or stat.S_ISDIR(self._mode(folder))
             return sorted(self._working_files(folder)) if inside else []
-        entry = self._entry(self._tree(revision), folder)
+        entry = self.entry(self.tree(revision), folder)
         return sorted(self._tree_files(entry.id, folder)) if entry and entry.mode == FOLDER else []
 
     def dirty(self, paths: Iterable[str] = ()) -> tuple[str, ...]:
         """Files below `paths` (all: none given) that differ between HEAD and the working tree, untracked included."""
         wanted = tuple(path.strip("/") for path in paths)
+        found, _ = self.differences()
+        return tuple(
+            path
+            for path in found
+            if not wanted or any(path == item or path.startswith(f"{item}/") or not item for item in wanted)
+        )
+
+    def differences(self, *, ignored: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Files that differ between HEAD and the working tree, and what Git ignores (where wanted), both in order.
+
+        By Git's own stat cache: a file that looks as it did when Git last read it is not read. Folders that are ignored
+        as a whole, and other repositories, end with a slash.
+        """
         try:
-            status = self.repository.raw.status(untracked_files="all", ignored=False)
+            status = self.repository.raw.status(untracked_files="all", ignored=ignored)
         except FAILURES as error:
             raise GitError(f"the working tree cannot be compared: {error}", help=("git status",)) from error
-        found = []
-        for path, flags in status.items():
-            inside = path.removeprefix(self._prefix)
-            if not path.startswith(self._prefix) or not flags & ~_CLEAN:
-                continue
-            if wanted and not any(inside == item or inside.startswith(f"{item}/") or not item for item in wanted):
-                continue
-            if not self._same(inside):
-                found.append(inside)
-        return tuple(sorted(found))
+        here = {path.removeprefix(self._prefix): flags for path, flags in status.items() if self._inside(path)}
+        changed = (path for path, flags in here.items() if flags & ~_CLEAN and not self._same(path))
+        return tuple(sorted(changed)), tuple(sorted(path for path, flags in here.items() if not flags & ~_CLEAN))
+
+    def _inside(self, path: str) -> bool:
+        return path.startswith(self._prefix)
 
     def blob(self, revision: str | None, path: str) -> str | None:
         """The blob id of a file; computed for the working tree; None where there is none."""
         if revision is not None:
-            entry = self._entry(self._tree(revision), path)
+            entry = self.entry(self.tree(revision), path)
             return entry.id if entry and entry.mode in _FILES else None
         if not self._regular(path):
             return None
@@ -138,14 +147,14 @@ class GitWorktree:
         except (*FAILURES, TypeError) as error:
             raise _no_commit(revision) from error
 
-    def _tree(self, revision: str) -> str:
+    def tree(self, revision: str) -> str:
         """Return the tree of a commit, or of a snapshot, which is a tree itself."""
         try:
             return str(self.repository.raw.revparse_single(revision).peel(pygit2.Tree).id)
         except (*FAILURES, TypeError) as error:
             raise _no_commit(revision) from error
 
-    def _entry(self, tree: str, path: str) -> TreeEntry | None:
+    def entry(self, tree: str, path: str) -> TreeEntry | None:
         """Return what lies at `path`, counted from the project root, in a commit's tree."""
         if path and not _safe(path):
             return None
@@ -153,16 +162,17 @@ class GitWorktree:
         for part in filter(None, f"{self._prefix}{path}".split("/")):
             if found is None or found.mode != FOLDER:
                 return None
-            found = self._children(found.id).get(part)
+            found = self.children(found.id).get(part)
         return found
 
-    def _children(self, tree: str) -> dict[str, TreeEntry]:
+    def children(self, tree: str) -> dict[str, TreeEntry]:
+        """Return what lies in a tree, by name."""
         if tree not in self._trees:
             self._trees[tree] = {entry.name: entry for entry in self.repository.tree(tree)}
         return self._trees[tree]
 
     def _tree_files(self, tree: str, prefix: str) -> Iterator[str]:
-        for name, entry in self._children(tree).items():
+        for name, entry in self.children(tree).items():
             path = f"{prefix}/{name}" if prefix else name
             if entry.mode == FOLDER:
                 yield from self._tree_files(entry.id, path)
@@ -222,7 +232,7 @@ class GitWorktree:
         committed = self.blob(head, path) if head else None
         if committed is None or committed != self.blob(None, path):
             return False
-        entry = self._entry(self._tree(str(head)), path)
+        entry = self.entry(self.tree(str(head)), path)
         executable = bool((self.root / path).lstat().st_mode & stat.S_IXUSR)
         return entry is not None and (entry.mode == EXECUTABLE) == executable
 

@@ -6,13 +6,13 @@ Own records that have not landed on the remote are the `tail`: State is then the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from custody.core.fold import decode_model, decode_run, json_object, owns, stages_path
 from custody.core.landing import fold_over
-from custody.domain.ports import Read
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
+from custody.domain.revision import Read
 from custody.errors import LedgerError
 from custody.git.objects import FILE, FOLDER, Repository, TreeEntry
 from custody.ledger.codec import decode, effect_of, notes_of
@@ -30,7 +30,7 @@ class Reader:
         self._repository = repository
         self._lock = lock
         self._models: dict[str, tuple[str, ModelState]] = {}
-        self._datasets: dict[str, tuple[str, dict[str, Mapping[str, Any]]]] = {}
+        self._datasets: dict[str, tuple[str, Mapping[str, TreeEntry]]] = {}
         self._folded: tuple[str, dict[str, bytes]] = "", {}
 
     def state(self, head: str | None, tail: tuple[str, ...] = ()) -> State:
@@ -39,17 +39,16 @@ class Reader:
             return State()
         root = {entry.name: entry for entry in self._repository.tree(self._repository.commit(head).tree)}
         models = {entry.name: entry for entry in self._folders(root.get("models"))}
-        datasets: dict[str, Mapping[str, Any]] = {}
-        for entry in self._folders(root.get("datasets")):
-            datasets.update(self._dataset(entry))
+        datasets = {entry.name: entry for entry in self._folders(root.get("datasets"))}
         if not tail:
-            return State(head, Models(models, self._model), datasets)
+            return State(head, Models(models, self._model), Versions(datasets, self._versions, self._version))
         over = self.folded(head, tail)
         names = {path.split("/")[1] for path in over if path.startswith("models/")}
         own = {name: self.model(head, name, tail) for name in sorted(names)}
         added = {path: data for path, data in over.items() if path.startswith("datasets/")}
         found = {_label(path): decoded(path, data, json_object) for path, data in added.items()}
-        return State(tail[-1], Models(models, self._model, own), {**datasets, **found})
+        versions = Versions(datasets, self._versions, self._version, found)
+        return State(tail[-1], Models(models, self._model, own), versions)
 
     def model(self, head: str | None, name: str, tail: tuple[str, ...] = ()) -> ModelState:
         """Return the state of one model at `head` and the tail; an empty one where it has no record."""
@@ -142,20 +141,24 @@ class Reader:
         )
         return decoded(f"models/{folder.name}", run or b"", lambda _: decode_model(folder.name, stages, run))
 
-    def _dataset(self, folder: TreeEntry) -> dict[str, Mapping[str, Any]]:
-        known = self._datasets.get(folder.name)
-        if known is None or known[0] != folder.id:
-            known = self._datasets[folder.name] = folder.id, self._read_dataset(folder)
-        return known[1]
+    def _versions(self, folder: TreeEntry) -> Mapping[str, TreeEntry]:
+        """Return the files of a dataset's versions by label."""
+        with self._lock:
+            known = self._datasets.get(folder.name)
+            if known is None or known[0] != folder.id:
+                entries = self._repository.tree(folder.id)
+                files = {
+                    entry.name.removesuffix(".json"): entry
+                    for entry in entries
+                    if entry.mode == FILE and entry.name.endswith(".json")
+                }
+                known = self._datasets[folder.name] = folder.id, files
+            return known[1]
 
-    def _read_dataset(self, folder: TreeEntry) -> dict[str, Mapping[str, Any]]:
-        return {
-            f"{folder.name}@{entry.name.removesuffix('.json')}": decoded(
-                f"datasets/{folder.name}/{entry.name}", self._repository.blob(entry.id), json_object
-            )
-            for entry in self._repository.tree(folder.id)
-            if entry.mode == FILE and entry.name.endswith(".json")
-        }
+    def _version(self, label: str, file: TreeEntry) -> Mapping[str, Any]:
+        with self._lock:
+            data = self._repository.blob(file.id)
+        return decoded(f"datasets/{label.replace('@', '/', 1)}.json", data, json_object)
 
 
 class Models(Mapping[str, ModelState]):
@@ -189,6 +192,71 @@ class Models(Mapping[str, ModelState]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+    def without(self, names: Collection[str]) -> Models:
+        """Return the models that are not among `names`."""
+        folders = {name: folder for name, folder in self._folders.items() if name not in names}
+        return Models(folders, self._read, {name: item for name, item in self._own.items() if name not in names})
+
+    @property
+    def trees(self) -> dict[str, str]:
+        """The trees by model; those that own records change are left out."""
+        return {name: folder.id for name, folder in self._folders.items() if name not in self._own}
+
+
+class Versions(Mapping[str, Mapping[str, Any]]):
+    """The dataset versions of a state by `name@label`, read when they are asked for.
+
+    Raises LedgerError for one that cannot be read.
+    """
+
+    __slots__ = ("_files", "_folders", "_own", "_read")
+
+    def __init__(
+        self,
+        folders: Mapping[str, TreeEntry],
+        files: Callable[[TreeEntry], Mapping[str, TreeEntry]],
+        read: Callable[[str, TreeEntry], Mapping[str, Any]],
+        own: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`own` are versions of records that have not landed; they win."""
+        self._folders = folders
+        self._files = files
+        self._read = read
+        self._own = own or {}
+
+    @property
+    def trees(self) -> dict[str, str]:
+        """The trees by dataset; those that own records add to are left out."""
+        own = {label.partition("@")[0] for label in self._own}
+        return {name: folder.id for name, folder in self._folders.items() if name not in own}
+
+    def __getitem__(self, label: str) -> Mapping[str, Any]:
+        if label in self._own:
+            return self._own[label]
+        name, _, version = label.partition("@")
+        return self._read(label, self._files(self._folders[name])[version])
+
+    def __contains__(self, label: object) -> bool:
+        if label in self._own:
+            return True
+        name, _, version = str(label).partition("@")
+        return name in self._folders and version in self._files(self._folders[name])
+
+    def __iter__(self) -> Iterator[str]:
+        for name, folder in self._folders.items():
+            yield from (f"{name}@{version}" for version in self._files(folder))
+        yield from (label for label in self._own if not self._landed(label))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def _landed(self, label: str) -> bool:
+        name, _, version = label.partition("@")
+        return name in self._folders and version in self._files(self._folders[name])
 
 
 def _label(path: str) -> str:

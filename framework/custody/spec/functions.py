@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from custody.core.source import SOURCE_LIMIT, too_large
-from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem
+from custody.domain.revision import Read
 from custody.domain.spec import Document, Uses
 from custody.spec.hints import meant, unknown_key
 from custody.spec.schema import faults, keeps, wrong_value

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
+from custody.domain.revision import Read
 from custody.domain.spec import (
     LATEST,
     MODEL_KINDS,
@@ -106,7 +106,7 @@ def load(read: Read, list_files: ListFiles) -> Loaded:
         spec = Spec(config, models, datasets)
         spec = _cross_checked(spec, files)
     found = (_shown(_of_profile(problem, files), read) for problem in _once(files.problems))
-    problems = tuple(sorted(found, key=_order))
+    problems = tuple(sorted(found, key=lambda problem: problem.position))
     warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
     return Loaded(replace(spec, warnings=warnings), problems)
 
@@ -350,11 +350,6 @@ def _of_profile(problem: Problem, files: _Files) -> Problem:
         return problem
     used = f"it is in a profile, used by {listed(users, most=5)}; `null` in a model's own file takes a value out"
     return replace(problem, because=(*problem.because, used))
-
-
-def _order(problem: Problem) -> tuple[str, int, int, str]:
-    place = problem.place
-    return (place.path, place.line, place.column, problem.code) if place else ("", 0, 0, problem.code)
 
 
 def _shown(problem: Problem, read: Read) -> Problem:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
+from custody.domain.revision import Read
 from custody.domain.spec import Document, ModelSpec, Spec
 from custody.errors import InvalidSpecError, UsageError
 from custody.spec import build

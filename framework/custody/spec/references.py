@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from custody.core.preparation import PIPELINE
-from custody.domain.ports import Read
 from custody.domain.problem import Place, Problem, Severity
+from custody.domain.revision import Read
 from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task
 from custody.spec.build import TABULAR
 from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimator

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from custody.core.recording import Source
 from custody.core.who import Job, behalf_of, change_of, job_of
-from custody.domain.ports import Commit
+from custody.domain.revision import Commit
 
 GITHUB = {
     "GITHUB_ACTIONS": "true",

@@ -10,6 +10,7 @@ from typing import Any
 from custody import __version__
 from custody.cli.choose import add_choice, choice_of
 from custody.cli.output import Output
+from custody.core.choice import EVERYTHING, Choice
 from custody.domain.plan import Category, Plan
 
 HELP = "show what apply would do, and why; changes nothing"
@@ -28,6 +29,8 @@ with --detailed-exitcode: 2 where there are changes"""
 
 CHANGES, BLOCKED = 2, 4
 FORMATS = ("text", "json", "markdown", "github")
+HOSTS = ("markdown", "github")
+"""Formats that show the plan as the comment does."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,10 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    from custody.app.base import BasePlan, plan_against
     from custody.app.project import open_project
     from custody.cli.last import outcome
-    from custody.cli.views import base as base_view
     from custody.cli.views import plan as view
 
     choice = choice_of(args)
@@ -50,19 +51,36 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with outcome(project.state_dir, "plan") as last:
         revision = project.worktree.commit(args.revision).id if args.revision else None
         base = _base(project, args, os.environ)
-        prepared = plan_against(project, base, revision, choice)
-        planned = prepared if isinstance(prepared, BasePlan) else None
-        plan = prepared.plan
+        prepared = _prepared(project, base, revision, choice, for_host=args.format in HOSTS)
+        planned = prepared if base else None
+        plan = prepared if isinstance(prepared, Plan) else prepared.plan
         last.exit_code = exit_code(plan, detailed=args.detailed_exitcode)
         last.facts = {"plan_id": plan.id, "has_changes": plan.has_changes, "models": _models(plan)}
     if out.json_mode or args.format == "json":
-        out.json(base_view.to_json(planned, __version__) if planned else view.to_json(plan, __version__))
-    elif args.format in {"markdown", "github"}:
+        out.json(_base_view().to_json(planned, __version__) if planned else view.to_json(plan, __version__))
+    elif args.format in HOSTS:
         _for_host(project, args, prepared, out)
     else:
         out.problems(plan.warnings)
-        out.result(base_view.text(planned, __version__) if planned else view.text(plan, __version__))
+        out.result(_base_view().text(planned, __version__) if planned else view.text(plan, __version__))
     return last.exit_code
+
+
+def _prepared(project: Any, base: str | None, revision: str | None, choice: Choice, *, for_host: bool) -> Any:
+    """Plan against a base, or what is chosen, or everything: then what did not change is not read."""
+    if base or for_host or choice != EVERYTHING:
+        from custody.app.base import plan_against
+
+        return plan_against(project, base, revision, choice)
+    from custody.app.quick import quick_plan
+
+    return quick_plan(project, revision=revision)
+
+
+def _base_view() -> Any:
+    from custody.cli.views import base
+
+    return base
 
 
 def _base(project: Any, args: argparse.Namespace, environ: Mapping[str, str]) -> str | None:
