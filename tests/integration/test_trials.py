@@ -326,7 +326,14 @@ def test_a_trial_made_on_one_runner_is_adopted_on_another(project: Repository, t
     for runner in runners:
         (runner.root / ".mlops" / "store").symlink_to(store)
     runners[0].git("switch", "-q", "max-depth")
-    trial = str(tried(runners[0], "--commit")["trial"])
+    assert runners[0].custody("sync").code == 0
+    hidden = host.rename(tmp_path / "hidden.git")
+    offline = runners[0].custody("try", "--commit", "--engine", "inline", "--json")
+    assert offline.code == 7
+    hidden.rename(host)
+    synced = runners[0].custody("sync")
+    assert "Landed on origin: try risk" in synced.out
+    trial = next(str(item["trial"]) for item in offline.json["models"] if item["model"] == "risk")
     assert "refs/heads/mlops/trials" in project.git("ls-remote", "origin")
     done = runners[1].apply("--json")
     assert done.code == 0, done.err or done.out

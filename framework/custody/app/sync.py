@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from custody.app.project import Project
@@ -35,8 +36,9 @@ class Synced:
 
 
 def sync(project: Project, timeout: float) -> Synced:
-    """Fetch the ledger, then share own facts, trying for `timeout` seconds; fetch the trials too. Decides nothing.
+    """Fetch the ledger, then share own facts, trying for `timeout` seconds; the same with trials of commits.
 
+    Decides nothing.
     Raises UsageError where no remote is configured, LedgerError where the shared ledger was rewritten.
     """
     ledger, remote = project.ledger, project.ledger.remote
@@ -52,12 +54,20 @@ def sync(project: Project, timeout: float) -> Synced:
     if fetched.offline:
         reason = f"{remote} was not reached: {fetched.offline}"
         return Synced(remote, pending, (), 0, ledger.head(), reason, help=("custody sync",))
-    shared = ledger.share((), timeout)
+    shares = [(pending, ledger.share((), timeout))]
     project.trials.fetch(first=shallow)
-    return _synced(remote, pending, shared, fetched.others, ledger.head())
+    if tried := project.trials.pending():
+        shares.append((tried, project.trials.share((), timeout)))
+    return _synced(remote, shares, fetched.others, ledger.head())
 
 
-def _synced(remote: str, pending: tuple[Entry, ...], shared: Shared, others: int, head: str | None) -> Synced:
-    left = {entry.id for entry in shared.pending} if not shared.landed else set()
+def _synced(remote: str, shares: Sequence[tuple[tuple[Entry, ...], Shared]], others: int, head: str | None) -> Synced:
+    """Put together what came of sharing the ledger's records and those of trials."""
+    pending = tuple(entry for entries, _ in shares for entry in entries)
+    left = {entry.id for _, shared in shares if not shared.landed for entry in shared.pending}
     landed = tuple(entry for entry in pending if entry.id not in left)
-    return Synced(remote, pending, landed, others + shared.others, head, shared.reason, shared.left_out, shared.help)
+    others += shares[0][1].others
+    reason = next((shared.reason for _, shared in shares if shared.reason), "")
+    left_out = tuple(line for _, shared in shares for line in shared.left_out)
+    help_ = next((shared.help for _, shared in shares if shared.help), ())
+    return Synced(remote, pending, landed, others, head, reason, left_out, help_)
