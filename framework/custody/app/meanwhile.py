@@ -5,7 +5,7 @@ from __future__ import annotations
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.domain.plan import StageMove
-from custody.domain.record import ModelState, Run, RunStatus, StagePointer
+from custody.domain.record import ModelState, Run, RunStatus, Version
 from custody.git.branches import is_ancestor
 from custody.git.transport import deepen
 
@@ -14,7 +14,7 @@ def overtaken(project: Project, prepared: Prepared, run: Run, target: StageMove,
     """Return why `run` does not bring `target.stage` to what was planned, as decided in `state`; empty where it does.
 
     1. The stage was decided by a later commit of the specs: this one is superseded.
-    2. Another job brought a run of the same inputs there.
+    2. Another job made a version of the same inputs.
     """
     pointer = state.stages.get(target.stage)
     decided = project.ledger.find_entry(pointer.record) if pointer else None
@@ -26,15 +26,15 @@ def overtaken(project: Project, prepared: Prepared, run: Run, target: StageMove,
     return ""
 
 
-def made_meanwhile(project: Project, prepared: Prepared, run: Run, state: ModelState) -> StagePointer | None:
-    """Return the stage pointer in `state` to another run of the same inputs and limits that passed its gates.
+def made_meanwhile(project: Project, prepared: Prepared, run: Run, state: ModelState) -> Version | None:
+    """Return the version in `state` of another run of the same inputs and limits that passed its gates.
 
     None where it was known when this run was planned: then the run was asked for. Two jobs of one commit may make the
-    same at once; what the first of them brought to a stage stays, and the other is a run on the record, no version.
+    same at once; what the first of them registered stays, and the other is a run on the record, no version.
     """
     planned = prepared.state.models.get(run.model)
-    known = {pointer.run for pointer in planned.stages.values()} if planned else set()
-    others = {pointer.run: pointer for pointer in state.stages.values() if pointer.run not in {run.id, *known}}
+    known = planned.versions if planned else {}
+    others = {item.run: item for name, item in state.versions.items() if name not in known and item.run != run.id}
     if not others or run.key is None or run.verdict is None:
         return None
     for found in project.ledger.runs_with_key(run.model, run.key):
