@@ -13,8 +13,10 @@ from typing import Any
 
 from custody.app.apply_result import Applied, AppliedModel
 from custody.app.branch import require_ledger, serve
-from custody.app.conclude import Conclusion, Recorder
+from custody.app.conclude import Recorder
+from custody.app.conclusion import Conclusion
 from custody.app.expect import expect_plan
+from custody.app.origin import Origin
 from custody.app.paths import relevant
 from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
@@ -68,7 +70,7 @@ def apply(
         prepared = prepare(project, commit, options.choice)
         if options.expect:
             expect_plan(project, prepared, options.expect, options.choice)
-        recorder = Recorder(project, prepared)
+        recorder = Recorder(project, Origin(project, prepared))
         recorder.decisions.offline = not online
         data: list[str] = []
         share = partial(recorder.decisions.share, options.share_timeout)
@@ -76,7 +78,7 @@ def apply(
             do = partial(_do, project, recorder, engine, (progress, cancel), data)
             done, idle = in_waves(project, prepared, recorder, do, share)
         shared = share()
-        models = [*(_applied(change, recorder.told(conclusion)) for change, conclusion in done), *idle]
+        models = [*(_applied(change, recorder.moves.told(conclusion)) for change, conclusion in done), *idle]
         if done or data:
             maintain(project.worktree.repository)
     models.sort(key=lambda item: item.model)
@@ -176,7 +178,7 @@ def _record_data(project: Project, prepared: Prepared, recorder: Recorder) -> It
         dataset = prepared.spec.datasets[name]
         manifest = dataset.versions[version]
         path = f"{project.config.datasets}/{name}/versions/{version}.yaml"
-        source = source_behind(project, recorder.source, (path,))
+        source = source_behind(project, recorder.origin.source, (path,))
         record = data_record(secrets.token_hex(8), manifest, source, project.now(), dataset.classification)
         project.ledger.append(record)
         yield label

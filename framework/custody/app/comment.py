@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from custody.app.base import BasePlan, plan_against
-from custody.app.compare import Candidate, compare_runs, evaluation, find_candidate, production_run
+from custody.app.compare import Candidate, compare_runs, evaluation, find_candidate
+from custody.app.judging import production_run
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.core.adoption import trials_of
@@ -19,6 +20,7 @@ from custody.core.choice import EVERYTHING, Choice
 from custody.core.comparison import Comparison, Difference
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER, drop, judge, limits_of
 from custody.core.relaxed import Relaxed, relaxed
+from custody.core.stages import serving
 from custody.domain.plan import Category, Change, Estimate, Plan, Reason
 from custody.domain.problem import Place, Problem
 from custody.domain.record import GateResult, ModelState, Run
@@ -239,5 +241,5 @@ def _dataset(spec: Spec, model: ModelSpec | None) -> str | None:
 
 
 def _version(state: ModelState) -> str | None:
-    pointer = state.stages.get("production") or next(iter(state.stages.values()), None)
+    pointer = serving(state)
     return pointer.version if pointer else None

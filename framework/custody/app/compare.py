@@ -13,10 +13,8 @@ from custody.core.measures import Answers
 from custody.domain.graph import Ref, StepOutput
 from custody.domain.plan import Change
 from custody.domain.ports import Ledger
-from custody.domain.record import ModelState, Run
+from custody.domain.record import Run
 from custody.errors import CustodyError
-
-PRODUCTION = "production"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +61,6 @@ def evaluation_key(change: Change, ledgers: list[Ledger]) -> str | None:
         if known and known.output:
             outputs[step.step] = known.output.ref.digest
     return key if "evaluate" in outputs else None
-
-
-def production_run(ledger: Ledger, state: ModelState) -> Run | None:
-    """Return the run that `production` (else the first stage) points to; None where nothing is in production."""
-    pointer = state.stages.get(PRODUCTION) or next(iter(state.stages.values()), None)
-    if pointer is None:
-        return None
-    if state.run and state.run.id == pointer.run:
-        return state.run
-    entry = ledger.find_entry(pointer.run)
-    return ledger.run(entry) if entry else None
 
 
 def compare_runs(project: Project, before: Run | None, after: Run, slices: Mapping[str, str]) -> Comparison:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from custody.core.stages import serving
 from custody.domain.ports import Ledger
 from custody.domain.record import Entry, Kind, ModelState, Run, State
 from custody.errors import LedgerError, UsageError
@@ -14,7 +15,6 @@ _IDENTIFIER = re.compile(r"[0-9a-fA-F]{4,64}")
 _NAMING = ("Run", "Replaces", "From")
 _VERSION = re.compile(r"v[1-9][0-9]*")
 _HOLDS_RUN = {Kind.RUN, Kind.VERDICT, Kind.METADATA}
-_USUAL_STAGE = "production"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _by_model(state: State, target: str) -> str | None:
     if model is None:
         return None
     if not which:
-        pointer = model.stages.get(_USUAL_STAGE) or next(iter(model.stages.values()), None)
+        pointer = serving(model)
         found = pointer.run if pointer else model.run.id if model.run else None
         if found is None:
             raise UsageError(f"no run of {name} is recorded", code="E603", help=(f"custody log {name}",))

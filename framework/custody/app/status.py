@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from custody.app.branch import require_ledger
 from custody.app.project import Project
 from custody.core.holds import hold_words
+from custody.core.stages import serving
 from custody.domain.plan import Change, Plan
 from custody.domain.record import Entry, Hold, Kind, ModelState, Run, RunStatus, StagePointer
 from custody.errors import InvalidSpecError, UsageError
@@ -94,7 +95,7 @@ def _status(project: Project, name: str, change: Change | None, state: ModelStat
 
 
 def _serving(project: Project, state: ModelState) -> Run | None:
-    pointer = state.stages.get("production") or next(iter(state.stages.values()), None)
+    pointer = serving(state)
     if pointer is None or (state.run and state.run.id == pointer.run):
         return state.run
     entry = project.ledger.find_entry(pointer.run)

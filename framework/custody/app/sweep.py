@@ -121,7 +121,7 @@ def sweep(project: Project, options: SweepOptions, progress: Callable[[Event], N
     trials = list(_trials(project, options, axes, combinations, tree))
     left = []
     for trial in trials:
-        trial.result = next(known_models(project, trial.prepared, trial.recorder, committed=False), None)
+        trial.result = next(known_models(project, trial.prepared, committed=False), None)
         if trial.result is None and trial.change.category in TRIED:
             left.append(trial)
     _run(project, left, options, (progress, cancel))

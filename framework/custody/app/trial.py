@@ -10,7 +10,8 @@ from threading import Event as Cancel
 from custody.app.adopt import COMMITTED, Trials
 from custody.app.apply import engine_for
 from custody.app.branch import require_ledger
-from custody.app.conclude import Conclusion
+from custody.app.conclusion import Conclusion
+from custody.app.judging import judged_run, production_run
 from custody.app.paths import relevant
 from custody.app.plan import Prepared, prepare_spec
 from custody.app.project import Project
@@ -92,7 +93,7 @@ def try_models(
     prepared = _prepare(project, options, tree, settings)
     tried = Tried(tree, committed, project.worktree.branch(), tuple(item.text for item in settings))
     recorder = TrialRecorder(project, prepared, tried)
-    done = list(known_models(project, prepared, recorder, committed=committed))
+    done = list(known_models(project, prepared, committed=committed))
     left = {change.model for change in prepared.plan.changes if change.category in TRIED} - {
         item.model for item in done
     }
@@ -157,12 +158,14 @@ def _set_models(spec: Spec, targets: tuple[str, ...]) -> tuple[str, ...]:
     return named or tuple(spec.models)
 
 
-def known_models(
-    project: Project, prepared: Prepared, recorder: TrialRecorder, *, committed: bool
-) -> Iterator[TriedModel]:
+def known_models(project: Project, prepared: Prepared, *, committed: bool) -> Iterator[TriedModel]:
     """Yield the models that need no new record: refused, unchanged, or tried before with the same verdict."""
     for change in prepared.plan.changes:
-        production = None if change.category is Category.BLOCKED else recorder.production(change.model)
+        production = (
+            None
+            if change.category is Category.BLOCKED
+            else production_run(project.ledger, project.ledger.model(change.model))
+        )
         if change.category is Category.BLOCKED:
             reason = change.reasons[0]
             yield TriedModel(change.model, change.category, note=f"{reason.subject}: {reason.note}")
@@ -171,7 +174,7 @@ def known_models(
         elif change.category not in TRIED:
             run = next((run for run in _recorded(project, change) if run.id == change.run), None)
             yield TriedModel(change.model, change.category, run, production, same_as=f"run {str(change.run)[:8]}")
-        elif not change.to_run and (found := _earlier(project, change, recorder, committed=committed)):
+        elif not change.to_run and (found := _earlier(project, prepared, change, committed=committed)):
             run, commit = found
             yield TriedModel(change.model, change.category, run, production, False, f"trial {run.id[:8]}", commit)
 
@@ -181,14 +184,14 @@ def _recorded(project: Project, change: Change) -> Iterator[Run]:
     return iter(project.ledger.runs_with_key(change.model, key) if key else ())
 
 
-def _earlier(project: Project, change: Change, recorder: TrialRecorder, *, committed: bool) -> tuple[Run, str] | None:
+def _earlier(project: Project, prepared: Prepared, change: Change, *, committed: bool) -> tuple[Run, str] | None:
     """Return a trial of the same inputs on which the gates say today what they said then, and its commit."""
     for ledger in (project.trials,) if committed else project.all_trials:
         for run in ledger.runs_with_key(change.model, str(change.steps[-1].key)):
             entry = ledger.find_entry(run.id)
             if entry is None or not run.complete or (committed and entry.trailer("Trial") != COMMITTED):
                 continue
-            if recorder.judged(replace(run, verdict=None)).verdict == run.verdict:
+            if judged_run(project.ledger, prepared.spec, replace(run, verdict=None)).verdict == run.verdict:
                 return run, entry.commit
     return None
 

@@ -8,7 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from custody.app.adopt import COMMITTED, UNCOMMITTED
-from custody.app.conclude import Conclusion, Recorder
+from custody.app.conclude import Recorder
+from custody.app.conclusion import Conclusion
+from custody.app.judging import production_run
+from custody.app.origin import Origin
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.core.recording import Source, trial_record
@@ -34,8 +37,8 @@ class Tried:
         return (("Trial", how), *branch, *(("Set", item) for item in self.settings))
 
 
-class TrialRecorder(Recorder):
-    """Appends the records of one `custody try`. Runs are judged against production, which stays as it is."""
+class TrialOrigin(Origin):
+    """What the runs of one trial are made from: its tree, which need not be that of a commit."""
 
     def __init__(self, project: Project, prepared: Prepared, tried: Tried) -> None:
         super().__init__(project, prepared)
@@ -52,6 +55,14 @@ class TrialRecorder(Recorder):
         """The tree of the trial."""
         return self._tried.tree
 
+
+class TrialRecorder(Recorder):
+    """Appends the records of one `custody try`. Runs are judged against production, which stays as it is."""
+
+    def __init__(self, project: Project, prepared: Prepared, tried: Tried) -> None:
+        super().__init__(project, TrialOrigin(project, prepared, tried))
+        self._tried = tried
+
     def header(self, change: Change, run_id: str) -> dict[str, Any]:
         """Return what an intent keeps; it says that the run is a trial."""
         about = {"source": self._tried.tree, "trailers": [list(item) for item in self._tried.trailers]}
@@ -66,13 +77,9 @@ class TrialRecorder(Recorder):
         """Record a trial that needed no step process of its own."""
         return self._record_run(change, run_id, outcome)
 
-    def judged(self, run: Run) -> Run:
-        """Return the run judged by the limits of the trial against production as it is."""
-        return self._judged(run)
-
     def production(self, model: str) -> Run | None:
         """Return the run in production now."""
-        return self._production(model)
+        return production_run(self._ledger, self._ledger.model(model))
 
     def _adoption(self, run: Run) -> str:  # noqa: ARG002
         return ""

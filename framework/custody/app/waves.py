@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from custody.app.apply_result import AppliedModel
-from custody.app.conclude import Conclusion, Recorder
+from custody.app.conclude import Recorder
+from custody.app.conclusion import Conclusion
 from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
 from custody.core.choice import Choice

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from custody.domain.plan import StageMove
-from custody.domain.record import ModelState, Run, RunStatus
+from custody.domain.record import ModelState, Run, RunStatus, StagePointer
 from custody.domain.spec import ModelSpec
 
 AUTO = "auto"
 NONE = "none"
+PRODUCTION = "production"
 
 
 def moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run: bool) -> tuple[StageMove, ...]:
@@ -64,6 +65,11 @@ def agrees(declared: str, state: ModelState, stage: str) -> bool:
     holds = state.holds_on(stage)
     pinned = pinned_run(declared, state) if declared not in {AUTO, NONE} else None
     return bool(holds and pinned and pinned == holds[-1].to)
+
+
+def serving(state: ModelState) -> StagePointer | None:
+    """Return what `production` points to, else the first stage; None where no stage points to anything."""
+    return state.stages.get(PRODUCTION) or next(iter(state.stages.values()), None)
 
 
 def pinned_run(declared: str, state: ModelState) -> str | None:
