@@ -5,33 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches, unified_diff
 
 from custody.app.branch import require_ledger
 from custody.app.project import Project
+from custody.app.stage_edit import Edit, known_versions, model_state, pointed, stage_edit
 from custody.app.who import source_of
 from custody.core.recording import hold_record, promotion_record
 from custody.core.stages import pinned_run, version_number
 from custody.domain.plan import StageMove
 from custody.domain.record import Entry, Hold, Kind, ModelState, Record
 from custody.errors import RefusedError, UsageError
-from custody.spec.edit import set_stage
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """The edit of one spec file: `diff` is empty where the file says so already."""
-
-    path: str
-    before: str
-    after: str
-
-    @property
-    def diff(self) -> str:
-        """A unified diff, as `git diff` shows it."""
-        sides = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
-        lines = unified_diff(*sides, f"a/{self.path}", f"b/{self.path}")
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +55,12 @@ def edit_spec(project: Project, model: str, to: str | None, stage: str, *, write
     Raises UsageError where there is no such model or version or nothing to go back to.
     """
     require_ledger(project)
-    state = _state(project, model)
+    state = model_state(project, model, "rollback")
     version, run = _target(project, state, stage, to)
-    edit = _edit(project, model, stage, version)
-    if write and edit.diff:
-        (project.root / edit.path).write_bytes(edit.after.encode())
-    return Rollback(model, stage, _present(state, stage), version, run, edit)
+    edit = stage_edit(project, model, stage, version)
+    if write:
+        edit.write(project)
+    return Rollback(model, stage, pointed(state, stage), version, run, edit)
 
 
 def hold(project: Project, model: str, to: str | None, stage: str, reason: str) -> Rollback:
@@ -89,9 +72,9 @@ def hold(project: Project, model: str, to: str | None, stage: str, reason: str) 
         raise UsageError("a hold needs a reason that others understand", code="E645", help=('--reason "wrong labels"',))
     require_ledger(project)
     project.ledger.fetch()
-    state = _state(project, model)
+    state = model_state(project, model, "rollback")
     version, run = _target(project, state, stage, to, now=True)
-    before = _present(state, stage)
+    before = pointed(state, stage)
     plan = edit_spec(project, model, version, stage, write=False)
     pointer = state.stages.get(stage)
     made = Hold(secrets.token_hex(8), stage, pointer.run if pointer else None, run, reason, _actor(project), "")
@@ -120,7 +103,7 @@ def release(project: Project, model: str, which: str, stage: str) -> Released:
     """
     require_ledger(project)
     project.ledger.fetch()
-    state = _state(project, model)
+    state = model_state(project, model, "rollback")
     found = [item for item in state.holds_on(stage) if item.record.startswith(which)]
     if len(found) != 1:
         raise _no_hold(project, state, stage, which)
@@ -151,15 +134,6 @@ def _actor(project: Project) -> str:
     return project.job.actor or project.ledger.actor
 
 
-def _state(project: Project, model: str) -> ModelState:
-    models = project.ledger.state().models
-    if model in models:
-        return models[model]
-    near = get_close_matches(model, models, 1)
-    hint = (f"custody rollback {near[0]}",) if near else ("custody status",)
-    raise UsageError(f"nothing is recorded of {model!r}", code="E601", help=hint)
-
-
 def _target(project: Project, state: ModelState, stage: str, to: str | None, *, now: bool = False) -> tuple[str, str]:
     """Return (version, run) that the stage goes to.
 
@@ -171,19 +145,21 @@ def _target(project: Project, state: ModelState, stage: str, to: str | None, *, 
         run = pinned_run(to, state)
         version = state.version_of(run) if run else None
         if run is None or version is None:
-            raise UsageError(f"{state.name} has no version {to!r}", code="E603", help=(_known(state),))
+            raise UsageError(f"{state.name} has no version {to!r}", code="E603", help=(known_versions(state),))
         return version, run
     pointer = state.stages.get(stage)
     if pointer is None:
         message = f"{stage} of {state.name} points to nothing: say which version it shall go to"
-        raise UsageError(message, code="E603", help=(_known(state), f"custody rollback {state.name} --to VERSION"))
+        raise UsageError(
+            message, code="E603", help=(known_versions(state), f"custody rollback {state.name} --to VERSION")
+        )
     holds = [item for item in state.holds_on(stage) if item.to == pointer.run]
     if holds and not now:
         return pointer.version, pointer.run
     older = [name for name in state.versions if version_number(name) < version_number(pointer.version)]
     if not older:
         message = f"{state.name} has no version before {pointer.version}, which {stage} points to"
-        raise UsageError(message, code="E603", help=(_known(state),))
+        raise UsageError(message, code="E603", help=(known_versions(state),))
     served = set(_served(project.ledger.entries(state.name), stage))
     version = max([name for name in older if state.versions[name].run in served] or older, key=version_number)
     return version, state.versions[version].run
@@ -194,27 +170,6 @@ def _served(entries: Iterator[Entry], stage: str) -> Iterator[str]:
     for entry in entries:
         if entry.kind == Kind.PROMOTION and entry.trailer("Stage") == stage and (run := entry.trailer("Run")):
             yield run
-
-
-def _edit(project: Project, model: str, stage: str, version: str) -> Edit:
-    path = f"{project.config.models}/{model}/model.yaml"
-    data = project.worktree.reader(None)(path)
-    if data is None:
-        message = f"{model} is recorded and not declared: there is no {path}"
-        raise UsageError(message, code="E601", help=(f"git log -1 --stat -- {path}",))
-    try:
-        return Edit(path, data.decode(), set_stage(data, path, stage, version).decode())
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8", code="E110", help=(f"custody check {model}",)) from error
-
-
-def _present(state: ModelState, stage: str) -> str | None:
-    pointer = state.stages.get(stage)
-    return pointer.version if pointer else None
-
-
-def _known(state: ModelState) -> str:
-    return f"there are: {', '.join(state.versions) or 'no versions'} (custody log {state.name})"
 
 
 def _no_hold(project: Project, state: ModelState, stage: str, which: str) -> UsageError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from custody.app.rollback import Released, Rollback
 from custody.cli.output import Output
+from custody.cli.views.stage_edit import show_edit
 from custody.errors import UsageError
 
 HELP = "point a stage back to an earlier version: edits the spec; --now holds it at once"
@@ -64,14 +65,8 @@ def _edited(done: Rollback, out: Output) -> int:
     if out.json_mode:
         out.json(_json(done))
         return 0
-    path = shlex.quote(done.edit.path)
-    if not done.edit.diff:
-        out.result(f"{done.edit.path} points {done.stage} to {done.version} already")
-    else:
-        out.result(done.edit.diff.rstrip("\n"))
-    out.say(f'next: git commit -m "Roll {done.model} back to {done.version}" {path}')
-    out.say(f"      custody plan {done.model}, then custody apply (on the branch that apply serves)")
-    out.say(f"undo: git checkout -- {path}")
+    subject = f"Roll {done.model} back to {done.version}"
+    show_edit(out, done.edit, done.model, f"{done.stage} to {done.version}", subject)
     return 0
 
 
