@@ -18,14 +18,12 @@ from custody.domain.ports import Engine
 from custody.engine.inline import InlineEngine
 from custody.engine.prefect import PrefectEngine
 from tests.unit.engine import engine_suite
-from tests.unit.engine.engine_suite import EngineSuite, TinySteps, chain, graph, plain, run_graph
-
-FUNCTIONS = str(Path(engine_suite.__file__).parent)
+from tests.unit.engine.engine_suite import PATH, EngineSuite, TinySteps, chain, graph, plain, run_graph
 
 
 def make(state: Path, kind: type[PrefectEngine | InlineEngine] = PrefectEngine) -> PrefectEngine | InlineEngine:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", FUNCTIONS)
+        patch.setenv("PYTHONPATH", PATH)
         return kind(2, state, preload=(), retry_delay=0.01)
 
 

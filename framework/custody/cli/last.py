@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from custody.core.masking import Mask
 from custody.errors import CustodyError
 
 _BUG, _INTERRUPTED = 3, 130
@@ -44,7 +45,8 @@ def outcome(state_dir: Path, verb: str) -> Iterator[Outcome]:
     finally:
         # a note for CI: that it could not be written must not turn a finished apply into a failure
         with suppress(OSError):
-            _write(state_dir, {"verb": verb, "exit_code": result.exit_code, "at": _now(), **result.facts})
+            told = Mask.of(os.environ).json(result.facts)
+            _write(state_dir, {"verb": verb, "exit_code": result.exit_code, "at": _now(), **told})
 
 
 def _write(state_dir: Path, value: dict[str, Any]) -> None:

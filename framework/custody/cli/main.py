@@ -186,7 +186,9 @@ def error_dict(error: CustodyError) -> dict[str, object]:
 
 
 def _bug(error: Exception, out: Output) -> int:
-    log = _log_of(error, out.directory)
+    import traceback
+
+    log = _log_of(out.mask.text("".join(traceback.format_exception(error))), out.directory)
     message = f"a bug in custody: {type(error).__name__}: {error}"
     if out.json_mode:
         out.json({"error": {"code": "E999", "message": message, "log": str(log), "exit_code": BUG}})
@@ -195,12 +197,10 @@ def _bug(error: Exception, out: Output) -> int:
     return BUG
 
 
-def _log_of(error: Exception, directory: Path) -> Path:
-    """Write the traceback below the project's state folder, or where that fails into a temporary file."""
+def _log_of(text: str, directory: Path) -> Path:
+    """Write a traceback below the project's state folder, or where that fails into a temporary file."""
     import tempfile
-    import traceback
 
-    text = "".join(traceback.format_exception(error))
     start = directory.absolute()
     root = next((folder for folder in (start, *start.parents) if (folder / ".mlops").is_dir()), None)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from custody.cli.views.text import harmless
+from custody.core.masking import Mask
 from custody.domain.problem import Problem
 
 _UNSAFE = re.compile("[\x7f-\x9f\u2028-\u202e]")
@@ -21,7 +22,8 @@ _UNSAFE = re.compile("[\x7f-\x9f\u2028-\u202e]")
 class Output:
     """What a verb writes to. `terminal` is whether a person watches stderr; `color` applies to both streams.
 
-    `github` is whether the lines land in the log of GitHub Actions. `directory` is where the user is (`-C`).
+    `github` is whether the lines land in the log of GitHub Actions. `directory` is where the user is (`-C`). `mask`
+    takes the secrets of the environment out of all that is written.
     """
 
     json_mode: bool = False
@@ -32,6 +34,7 @@ class Output:
     directory: Path = field(default_factory=Path)
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    mask: Mask = field(default_factory=Mask)
 
     @classmethod
     def of(
@@ -54,6 +57,7 @@ class Output:
             directory=directory or Path(),
             stdout=sys.stdout,
             stderr=sys.stderr,
+            mask=Mask.of(environ),
         )
 
     def result(self, text: str) -> None:
@@ -62,7 +66,9 @@ class Output:
 
     def json(self, value: Any) -> None:
         """Write a value to stdout as indented JSON."""
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
+        text = _json(value)
+        if self.mask.text(text) != text:
+            text = _json(self.mask.json(json.loads(text)))
         # JSON escapes C0 itself; the rest of the control characters are escaped for terminals, and the older form of
         # GitHub's commands, which its runner finds anywhere in a line; both can only stand within strings
         text = text.replace("##[", "#\\u0023[")
@@ -97,11 +103,15 @@ class Output:
             self.stderr.flush()
 
     def _write(self, stream: TextIO, text: str) -> None:
-        shown = harmless(text, color=self.color)
+        shown = harmless(self.mask.text(text), color=self.color)
         if self.github:
             shown = "\n".join(_no_command(line) for line in shown.split("\n"))
         stream.write(shown + "\n")
         stream.flush()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
 
 
 def _color(environ: Mapping[str, str], *, terminal: bool) -> bool:

@@ -20,7 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from custody.core.masking import Mask
 from custody.domain.ports import Ending, ProcessEnd, Task
+from custody.engine.steplog import StepLog
 from custody.engine.zygote import ERROR_LENGTH, LINUX, pack, unpack
 
 SINGLE_THREADED = {
@@ -51,6 +53,8 @@ class StepServer:
         self._preload = preload
         self._fork = fork
         self._environment = {**os.environ, **SINGLE_THREADED}
+        self.mask = Mask.of(os.environ)
+        """What no log, error or warning of a step may show."""
         self._lock = threading.Lock()
         self._shared: _Zygote | None = None
         self._closed = False
@@ -89,7 +93,8 @@ class StepServer:
         """Call `task.entry` in a process of its own and wait for it to end.
 
         `timeout` is in seconds from when the process runs; `memory` in bytes, on top of the loaded interpreter.
-        The first attempt starts the log anew. Raises nothing for what the step does.
+        The first attempt starts the log anew. Secrets of the environment are masked in the log, in the error and in
+        the warnings. Raises nothing for what the step does.
         """
         if self._closed:
             return ProcessEnd(Ending.CANCELLED, error="cancelled", attempts=attempt)
@@ -97,31 +102,43 @@ class StepServer:
             {
                 "entry": task.entry,
                 "payload": task.payload,
-                "log": str(task.log),
                 "memory": memory,
-                "attempt": attempt,
             }
         )
-        task.log.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             try:
-                result, report = self._ask(stack)
+                log = stack.enter_context(StepLog(task.log, self.mask, anew=attempt == 1))
+            except OSError as error:
+                why = f"its log cannot be written: {error.strerror}: {task.log}"
+                return ProcessEnd(Ending.KILLED, error=why, attempts=attempt)
+            try:
+                result, report = self._ask(stack, log)
             except OSError:
                 return ProcessEnd(Ending.KILLED, error="the step server cannot be reached", attempts=attempt)
+            finally:
+                log.started()
             with result, report:
-                end = _Conversation(result, report, request).hold(timeout, cancelled, attempt)
+                end = self._masked(_Conversation(result, report, request, log).hold(timeout, cancelled, attempt))
         if memory is not None and end.error == "SIGABRT" and b"std::bad_alloc" in _tail(task.log):
             return replace(end, ending=Ending.OUT_OF_MEMORY, error="out of memory")
         return end
 
-    def _ask(self, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    def _masked(self, end: ProcessEnd) -> ProcessEnd:
+        error = self.mask.text(end.error)[:ERROR_LENGTH] if end.error else end.error
+        facts = end.result.get("facts") if end.result else None
+        if not isinstance(facts, dict) or "warnings" not in facts:
+            return replace(end, error=error)
+        warned = {**facts, "warnings": self.mask.json(facts["warnings"])}
+        return replace(end, error=error, result={**(end.result or {}), "facts": warned})
+
+    def _ask(self, stack: contextlib.ExitStack, log: StepLog) -> tuple[socket.socket, socket.socket]:
         """Ask a step server for a process; one that was just dying is replaced, since nothing has begun in it."""
         zygote = stack.enter_context(self._zygote())
         try:
-            return zygote.ask()
+            return zygote.ask(log.theirs)
         except OSError:
             zygote.await_end()
-        return stack.enter_context(self._zygote()).ask()
+        return stack.enter_context(self._zygote()).ask(log.theirs)
 
     @contextlib.contextmanager
     def _zygote(self) -> Iterator[_Zygote]:
@@ -165,14 +182,18 @@ class _Zygote:
                 env=environment,
             )
 
-    def ask(self) -> tuple[socket.socket, socket.socket]:
-        """Ask for a process and return the sockets to it and to its warden; raises OSError where there is none."""
+    def ask(self, output: int) -> tuple[socket.socket, socket.socket]:
+        """Ask for a process that prints to `output`, and return the sockets to it and to its warden.
+
+        Raises OSError where there is none.
+        """
         result, result_theirs = socket.socketpair()
         report, report_theirs = socket.socketpair()
         with result_theirs, report_theirs:
             try:
                 with self._lock:
-                    socket.send_fds(self._control, [b"s"], [result_theirs.fileno(), report_theirs.fileno()])
+                    numbers = [result_theirs.fileno(), report_theirs.fileno(), output]
+                    socket.send_fds(self._control, [b"s"], numbers)
             except OSError:
                 result.close()
                 report.close()
@@ -199,9 +220,10 @@ class _Zygote:
 
 
 class _Conversation:
-    """Sends the request while it reads the answer, of any size, and waits for the process to end."""
+    """Sends the request while it reads the answer, of any size, and what is printed; waits for the process to end."""
 
-    def __init__(self, result: socket.socket, report: socket.socket, request: bytes) -> None:
+    def __init__(self, result: socket.socket, report: socket.socket, request: bytes, log: StepLog) -> None:
+        self._log = log
         self._result = result
         self._report = report
         self._outgoing = memoryview(request)
@@ -231,6 +253,7 @@ class _Conversation:
         seconds = time.monotonic() - self._started
         while self._answering and self._read():
             pass
+        self._log.rest()
         ending, result, error = self._judge(self._end)
         return ProcessEnd(
             ending,
@@ -243,13 +266,16 @@ class _Conversation:
         )
 
     def _turn(self) -> None:
-        reading = [self._report, self._result] if self._answering else [self._report]
+        reading: list[socket.socket | StepLog] = [self._report, *([self._result] if self._answering else [])]
+        reading += [self._log] if self._log.open else []
         writing = [self._result] if self._outgoing and self._answering else []
         readable, writable, _ = select.select(reading, writing, [], POLL)
         if writable:
             self._write()
         if self._result in readable:
             self._read()
+        if self._log in readable:
+            self._log.take()
         if self._report in readable:
             self._listen()
 
@@ -347,7 +373,7 @@ def _answered(data: bytearray) -> tuple[Ending, dict[str, Any] | None, str | Non
         answer = frame[0]
         if "result" in answer:
             return Ending.DONE, dict(answer["result"]), None
-        error = " ".join(answer["error"].split())[:ERROR_LENGTH]
+        error = " ".join(answer["error"].split())
         kind = {"error": answer["kind"]} if "kind" in answer else None
         if not answer["memory"]:
             return Ending.RAISED, kind, error

@@ -103,7 +103,7 @@ class Work:
             key,
             self.node.inputs,
             upstream,
-            error=" ".join(error.split()),
+            error=self.wave.server.mask.text(" ".join(error.split())),
             seconds=round(seconds, 6),
             attempts=max(1, self._attempts),
         )

@@ -3,7 +3,8 @@
 Run as `python -P -m custody.engine.zygote CONTROL PARENT [MODULE ...]`: a socket's number, the parent's process id,
 the modules to import beforehand. Imports the standard library alone. What is said, on three sockets:
 
-1. control: one byte for each step, with the step's two other sockets attached; its end ends everything.
+1. control: one byte for each step, with the step's two other sockets and what it prints to attached; its end ends
+   everything.
 2. result: the request to the step, the answer from the step; one frame each.
 3. report: `{pid}` when the step has started, `{status, cpu, memory, oom}` when it has ended, both from here; any
    byte from the parent, or the end of it, kills the step with all of its process group.
@@ -36,9 +37,12 @@ from typing import Any, NoReturn
 LINUX = sys.platform == "linux"
 HEADER = 8
 ERROR_LENGTH = 500
+"""Characters of an error in a record."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_ERROR_SENT = 1 << 16
+"""Characters of an error that are told: secrets are masked in it before it is cut, lest half of one be left."""
 _BROKEN = 70
 _LEAVING = 1.0
 """Seconds for all descendants to be gone."""
@@ -67,14 +71,14 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
         os._exit(_BROKEN)
 
 
-def one_line(error: BaseException) -> str:
-    """Return an exception as one line: its type and text, or a CustodyError's message as it is."""
+def one_line(error: BaseException, length: int = ERROR_LENGTH) -> str:
+    """Return an exception as one line of at most `length`: its type and text, or a CustodyError's message as it is."""
     from custody.errors import CustodyError
 
     kind = type(error).__name__
     text = error.message if isinstance(error, CustodyError) else f"{kind}: {error}" if str(error) else kind
     line = " ".join(text.split())
-    return line if len(line) <= ERROR_LENGTH else line[: ERROR_LENGTH - 1] + "…"
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 @dataclass(slots=True)
@@ -143,10 +147,11 @@ class Zygote:
         _kill_group(pid)
 
     def _fork(self) -> bool:
-        data, numbers, _flags, _address = socket.recv_fds(self._control, 1, 2)
+        data, numbers, _flags, _address = socket.recv_fds(self._control, 1, 3)
         if not data:
             return False
-        result, report = (socket.socket(fileno=number) for number in numbers)
+        result, report = (socket.socket(fileno=number) for number in numbers[:2])
+        output = numbers[2]
         for sock in (result, report):
             sock.set_inheritable(False)
         oom, zygote = _oom_kills(), os.getpid()
@@ -157,11 +162,13 @@ class Zygote:
             _send(report, {"error": f"cannot start a process: {error.strerror}"})
             result.close()
             report.close()
+            os.close(output)
             return True
         if pid == 0:
             self._leave(report)
-            run_step(result, zygote)
+            run_step(result, output, zygote)
         result.close()
+        os.close(output)
         self._live[pid] = _Live(report, oom)
         _send(report, {"pid": pid})
         return True
@@ -195,12 +202,13 @@ class Zygote:
         live.report.close()
 
 
-def run_step(result: socket.socket, zygote: int) -> NoReturn:
-    """Be the step: read the request, call its entry, answer, leave. Nothing returns from here."""
+def run_step(result: socket.socket, output: int, zygote: int) -> NoReturn:
+    """Be the step: read the request, call its entry, answer, leave; print to `output`. Nothing returns from here."""
     code = _BROKEN
     try:
         os.setsid()
         die_with_parent(zygote)
+        _print_to(output)
         request = _receive(result)
         _confine(request)
         code, answer = _call(request)
@@ -209,21 +217,22 @@ def run_step(result: socket.socket, zygote: int) -> NoReturn:
     except BaseException:  # noqa: BLE001 - nothing may unwind into the frames of the process that was forked
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
         os._exit(code)
 
 
-def _confine(request: Mapping[str, Any]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if request["attempt"] == 1 else 0)
-    log = os.open(request["log"], flags, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+def _print_to(output: int) -> None:
+    for number in (1, 2):
+        os.dup2(output, number)
+    os.close(output)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.enable(sys.stderr, all_threads=False)
+
+
+def _confine(request: Mapping[str, Any]) -> None:
     if LINUX:
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
@@ -268,8 +277,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
     from custody.errors import CustodyError
 
     resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
-    traceback.print_exception(error)
-    answer: dict[str, Any] = {"error": one_line(error), "memory": isinstance(error, MemoryError)}
+    with contextlib.suppress(Exception):  # the step may have closed what it prints to
+        traceback.print_exception(error)
+    answer: dict[str, Any] = {"error": one_line(error, _ERROR_SENT), "memory": isinstance(error, MemoryError)}
     if isinstance(error, CustodyError):
         answer["kind"] = {
             "type": type(error).__name__,

@@ -27,6 +27,8 @@ from custody.domain.graph import (
 from custody.domain.ports import Ending, Engine, ProcessEnd, Task
 from custody.errors import StoreError
 
+PATH = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+"""PYTHONPATH for processes that import `step_functions`, and the custody that is tested."""
 _STATUS = {
     Ending.DONE: StepStatus.DONE,
     Ending.TIMED_OUT: StepStatus.TIMED_OUT,

@@ -147,3 +147,45 @@ def work(payload):
     while time.process_time() < end:
         pass
     return make({"upstream": {}, **payload})
+
+
+def print_much(payload):
+    """Print `size` bytes in lines, or in one line, between a first and a last one; a secret again and again."""
+    line = ("x" * 80 + " s3cr3t-value ").encode() + (b"" if payload.get("one_line") else b"\n")
+    block = line * 700
+    os.write(1, b"the first line\n")
+    for _ in range(payload["size"] // len(block)):
+        os.write(1, block)
+    os.write(2, b"\nthe last line\n")
+    return {}
+
+
+def print_in_pieces(payload):
+    for piece in payload["pieces"]:
+        os.write(1, piece.encode())
+        time.sleep(payload.get("pause", 0))
+    return {"facts": {"warnings": payload["pieces"]}}
+
+
+def raise_text(payload):
+    raise ValueError(payload["text"])
+
+
+def close_streams(payload):
+    sys.stdout.close()
+    sys.stderr.close()
+    os.close(1)
+    os.close(2)
+    if payload.get("fail"):
+        raise ValueError("nobody hears")
+    return {"done": True}
+
+
+def spoil(payload):
+    """Change the environment, the folder and the modules of this process."""
+    before = {"folder": str(Path.cwd()), "variable": os.environ.get("CUSTODY_SPOILT")}
+    os.environ["CUSTODY_SPOILT"] = "yes"
+    os.environ.pop("HOME", None)
+    os.chdir("/")
+    sys.modules["json"] = None
+    return before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 from custody.app.steps import PRELOAD
 from custody.domain.ports import Ending, ProcessEnd, Task
 from custody.engine.process import StepServer
+from custody.engine.steplog import HEAD, TAIL
 from custody.engine.zygote import LINUX
+from tests.unit.engine.engine_suite import PATH
 
 GIB = 1 << 30
 
@@ -23,7 +26,7 @@ GIB = 1 << 30
 @pytest.fixture(scope="module", params=[True, False], ids=["fork", "fresh"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepServer]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", PATH)
         patch.delenv("PYTHONUNBUFFERED", raising=False)
         made = StepServer(
             tmp_path_factory.mktemp("zygote") / "steps.log",
@@ -220,7 +223,7 @@ def test_modules_are_loaded_beforehand_and_one_that_cannot_be_is_no_error(server
 
 
 def test_the_numeric_libraries_leave_one_thread_in_the_process_that_forks(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", PATH)
     with StepServer(tmp_path / "steps.log", preload=PRELOAD, fork=True) as server:
         end = server.run(Task("step_functions:modules", {"names": ["sklearn", "pyarrow"]}, tmp_path / "l", "k", {}))
         assert end.result == {"loaded": ["sklearn", "pyarrow"]}
@@ -228,7 +231,7 @@ def test_the_numeric_libraries_leave_one_thread_in_the_process_that_forks(tmp_pa
 
 
 def test_a_step_server_that_was_killed_fails_its_steps_and_is_started_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", PATH)
     started = tmp_path / "started"
     with StepServer(tmp_path / "steps.log", preload=(), fork=True) as server:
         first = server._shared._process
@@ -261,3 +264,71 @@ def test_a_terminal_s_interrupt_does_not_reach_it(tmp_path):
         server._shared._process.send_signal(signal.SIGINT)
         server._shared._process.send_signal(signal.SIGTERM)
         assert server.run(Task("os:getcwd", {}, tmp_path / "l", "k", {})).ending is Ending.RAISED
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StepServer]:
+    """A server in an environment with secrets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATH)
+        patch.setenv("DEPLOY_TOKEN", "s3cr3t-value")
+        made = StepServer(tmp_path_factory.mktemp("keeper") / "steps.log", preload=(), fork=True)
+    with made:
+        yield made
+
+
+def test_secrets_are_masked_in_log_error_and_warnings(keeper, log):
+    def run(function: str, payload: dict) -> ProcessEnd:
+        return keeper.run(Task(f"step_functions:{function}", payload, log, "k", {}))
+
+    pieces = ["token s3cr", "3t-va", "lue here", "\nczNjcjN0L", "XZhbHVl\n", "half of one: s3cr3t"]
+    end = run("print_in_pieces", {"pieces": pieces, "pause": 0.01})
+    assert log.read_text() == "token *** here\n***\nhalf of one: s3cr3t"
+    end = run("print_in_pieces", {"pieces": ["s3cr3t-value"]})
+    assert end.result["facts"]["warnings"] == ["***"]
+    end = run("raise_text", {"text": "x" * 470 + " s3cr3t-value " + "y" * 90})
+    assert "s3cr3t" not in end.error
+    assert len(end.error) == 500
+    assert "s3cr3t" not in log.read_text()
+
+
+@pytest.mark.parametrize("one_line", [False, True])
+def test_a_log_is_bounded_and_keeps_its_beginning_and_its_end(keeper, log, one_line):
+    size = 32 << 20
+    task = Task("step_functions:print_much", {"size": size, "one_line": one_line}, log, "k", {})
+    assert keeper.run(task).ending is Ending.DONE
+    text = log.read_text()
+    assert len(text) < HEAD + TAIL + (1 << 17)
+    assert text.startswith("the first line\n")
+    assert text.endswith("\nthe last line\n")
+    assert "cr3t" not in text
+    assert "t-va" not in text
+    left_out = int(re.search(r"\[… ([\d,]+) bytes left out …\]", text)[1].replace(",", ""))
+    assert size / 2 < left_out < size
+
+
+@pytest.mark.slow
+def test_a_gigabyte_is_printed_without_being_kept(keeper, log):
+    task = Task("step_functions:print_much", {"size": 1 << 30}, log, "k", {})
+    assert keeper.run(task, timeout=120).ending is Ending.DONE
+    assert log.stat().st_size < 10 << 20
+
+
+def test_a_step_may_close_what_it_prints_to(run):
+    assert run("close_streams").result == {"done": True}
+    assert run("close_streams", {"fail": True}).error == "ValueError: nobody hears"
+
+
+def test_what_a_step_does_to_its_process_ends_with_it(run):
+    first = run("spoil").result
+    assert run("spoil").result == first
+    assert first["variable"] is None
+
+
+def test_a_log_that_cannot_be_written_fails_the_step(server, tmp_path):
+    (tmp_path / "log").mkdir()
+    end = server.run(Task("step_functions:answer", {}, tmp_path / "log", "k", {}))
+    assert (end.ending, end.error) == (
+        Ending.KILLED,
+        f"its log cannot be written: Is a directory: {tmp_path / 'log'}",
+    )

@@ -56,12 +56,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
             project, base=base, revision=args.revision, choice=Choice(tuple(args.models)), measure=not args.no_measure
         )
         links = markdown.Links(actions.files_below(project.root, args.repo), actions.run)
-        text = markdown.text(comment, links)
+        text = out.mask.text(markdown.text(comment, links))
         last.exit_code = exit_code(comment)
         last.facts = {"plan_id": comment.plan.id}
         if args.out:
             _write(args.out, text)
-        actions.summarise(markdown.text(comment, markdown.Links(links.files), markdown.SUMMARY_LIMIT))
+        summary = markdown.text(comment, markdown.Links(links.files), markdown.SUMMARY_LIMIT)
+        actions.summarise(out.mask.text(summary))
         out.annotate(annotations.lines(comment))
         posted = _post(destination, text, comment, actions, out) if destination else None
     if out.json_mode:
