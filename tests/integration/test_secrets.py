@@ -27,9 +27,9 @@ def fit(ctx):
     print(dict(os.environ))
     print(json.dumps({"password": secret}), urllib.parse.quote(secret, safe=""), "psql://ann:other-pass@db/x")
     print(base64.b64encode(b"ann:" + secret.encode()).decode(), file=sys.stderr, flush=True)
-    os.system('printf "%s" "$DB_PASSWORD"')
+    os.system('echo $DB_PASSWORD')
     print("end of the output")
-    if %s:
+    if @FAILS:
         raise ValueError("cannot log in with " + secret)
     return Warns(max_depth=2, random_state=1)
 """
@@ -62,15 +62,15 @@ def test_no_secret_is_kept_or_shown(tmp_path: Path, engine: str) -> None:
     project = Repository.create(tmp_path, {"models/risk/pipeline.yaml": 'train: {uses: "./steps.py:fit"}\nseed: 1\n'})
     project.environment["DB_PASSWORD"] = SECRET
     project.git("rm", "-rq", "models/debt")
-    project.write("models/risk/steps.py", STEPS % "True")
+    project.write("models/risk/steps.py", STEPS.replace("@FAILS", "True"))
     project.commit("Train by own code that fails")
     failed = project.apply(engine=engine)
     assert failed.code == 1
-    assert project.run_json("risk")["failure"]["error"] == "models/risk/steps.py:20: ValueError: cannot log in with ***"
+    assert project.run_json("risk")["failure"]["error"] == "models/risk/steps.py:18: ValueError: cannot log in with ***"
     log = next((project.root / ".mlops/state/logs").rglob("train.log")).read_text()
     assert log.count("***") >= 6
     assert "end of the output" in log
-    project.write("models/risk/steps.py", STEPS % "False")
+    project.write("models/risk/steps.py", STEPS.replace("@FAILS", "False"))
     project.commit("Train by own code")
     done = project.apply("--json", engine=engine)
     assert done.code == 0, done.err
@@ -79,10 +79,5 @@ def test_no_secret_is_kept_or_shown(tmp_path: Path, engine: str) -> None:
     for result in (failed, done, *shown):
         assert not [canary for canary in canaries() if canary in (result.out + result.err).encode()]
     assert leaks(project) == []
-
-
-def test_the_test_finds_a_leak(tmp_path: Path) -> None:
-    project = Repository.create(tmp_path)
-    assert leaks(project) == []
     project.write(".mlops/state/logs/x.log", base64.b64encode(SECRET.encode()).decode())
-    assert len(leaks(project)) == 1
+    assert len(leaks(project)) == 1, "the test can fail"
