@@ -27,7 +27,14 @@ from tests.integration.repository import Repository, loans
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "framework/custody"
 PAGES = tuple(sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")))
-RUN = ("README.md", "docs/adding-a-gate.md", "docs/specs.md", "docs/reviewing.md", "docs/experiments.md")
+RUN = (
+    "README.md",
+    "docs/adding-a-gate.md",
+    "docs/specs.md",
+    "docs/reviewing.md",
+    "docs/experiments.md",
+    "docs/registry.md",
+)
 """Pages whose commands are run here, in this order; those of ledger-format.md have a test and a ledger of their own."""
 TREE = ("models", "datasets", ".mlops", "templates", "Makefile", "requirements.lock", "pyproject.toml", ".gitignore")
 SPECS = {"version": "versions/\\*.yaml"}

@@ -21,6 +21,7 @@ from custody.app.paths import relevant
 from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
 from custody.app.recover import recover
+from custody.app.rename import record_renames
 from custody.app.steps import PRELOAD
 from custody.app.wave import Wave, wave_of
 from custody.app.waves import Done, in_waves
@@ -72,19 +73,23 @@ def apply(
             expect_plan(project, prepared, options.expect, options.choice)
         recorder = Recorder(project, Origin(project, prepared))
         recorder.decisions.offline = not online
+        asked = prepared.plan
+        prepared, renamed = record_renames(project, prepared, recorder, options.choice)
         data: list[str] = []
         share = partial(recorder.decisions.share, options.share_timeout)
         with _engine(project, options, say) as engine:
             do = partial(_do, project, recorder, engine, (progress, cancel), data)
             done, idle = in_waves(project, prepared, recorder, do, share)
         shared = share()
-        models = [*(_applied(change, recorder.moves.told(conclusion)) for change, conclusion in done), *idle]
-        if done or data:
+        models = [
+            *(_applied(change, recorder.moves.told(conclusion)) for change, conclusion in done),
+            *idle,
+            *renamed,
+        ]
+        if done or data or renamed:
             maintain(project.worktree.repository)
     models.sort(key=lambda item: item.model)
-    applied = Applied(
-        prepared.plan, tuple(models), tuple(data), ledger_head=project.ledger.head(), cancelled=cancel.is_set()
-    )
+    applied = Applied(asked, tuple(models), tuple(data), ledger_head=project.ledger.head(), cancelled=cancel.is_set())
     return replace(applied, seconds=round(time.monotonic() - start, 3), **_sharing(shared, recorder))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from custody.core.closure import Closure, Entry, closure
@@ -25,17 +26,21 @@ def closures(spec: Spec, read: Read) -> dict[str, Code]:
 
 
 def digests(
-    code: Mapping[str, Code], state: State, read: Read, blob_bytes: Callable[[str], bytes | None]
+    code: Mapping[str, Code], state: State, read: Read, blob_bytes: Callable[[str], bytes | None], models: str
 ) -> dict[str, dict[str, str | None]]:
-    """Return the closures' digests, as the keys hold them.
+    """Return the closures' digests, as the keys hold them; `models` is the folder of the models.
 
     Code that was only reformatted since the last run keeps the digest that the run recorded: its files, read back
-    from Git, have the same syntax trees.
+    from Git, have the same syntax trees. Files of a model that was renamed are found under its former names too.
     """
     found: dict[str, dict[str, str | None]] = {}
     for name, steps in code.items():
         recorded = state.models.get(name)
         run = recorded.run if recorded else None
+        if run and recorded and recorded.was:
+            run = replace(
+                run, closure=_moved(run.closure, f"{models}/{name}", [f"{models}/{was}" for was in recorded.was])
+            )
         found[name] = {step: _digest(step, item, run, read, blob_bytes) for step, item in steps.items()}
     return found
 
@@ -48,6 +53,15 @@ def _digest(
         return item.digest
     same = all(_same(path, value, run.closure, read, blob_bytes) for path, value in item.files.items())
     return str(recorded) if same else item.digest
+
+
+def _moved(closure: Mapping[str, str | None], now: str, before: Sequence[str]) -> dict[str, str | None]:
+    """Return a recorded closure with the files in the former folders of a model as if they lay in its present one."""
+    found: dict[str, str | None] = {}
+    for path, blob in closure.items():
+        folder = next((folder for folder in before if path.startswith(f"{folder}/")), None)
+        found.setdefault(f"{now}/{path.removeprefix(f'{folder}/')}" if folder else path, blob)
+    return found
 
 
 def _same(

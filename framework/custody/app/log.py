@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from custody.app.branch import require_ledger
 from custody.app.project import Project
+from custody.app.records import named_now
 from custody.domain.record import Entry
 from custody.errors import UsageError
 
@@ -15,11 +16,15 @@ def read_log(
 ) -> tuple[Entry, ...]:
     """Return the newest `limit` records (None: all) of one model or of all; of the ledger, or those of trials.
 
+    A former name of a model leads to it.
+
     Raises UsageError for an unknown model, LedgerError where a shared ledger was not fetched.
     """
     require_ledger(project)
     ledger = project.ledger
-    found = _tried(project, model, limit) if trials else tuple(ledger.entries(model, limit))
+    now = named_now(ledger.state(), model) if model else None
+    name = now.name if now else model
+    found = _tried(project, name, limit) if trials else tuple(ledger.entries(name, limit))
     if model and not found:
         known = ledger.state().models
         near = get_close_matches(model, known, 1)

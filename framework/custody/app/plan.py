@@ -13,6 +13,7 @@ from custody.core.choice import EVERYTHING, Choice, closed, is_step
 from custody.core.locked import Lock
 from custody.core.planner import changes, plan_id
 from custody.core.recording import last_entry
+from custody.core.renames import renamed_state, renames_of, with_renames
 from custody.core.subject import Lookup
 from custody.core.versions import with_recorded
 from custody.domain.graph import STEPS
@@ -65,13 +66,15 @@ def prepare_spec(
     It is planned against what is recorded, or against `state`, where that is given.
     """
     worktree = project.worktree
-    state = state or project.ledger.state()
+    recorded = state or project.ledger.state()
+    renames = renames_of(spec, recorded)
+    state = renamed_state(recorded, renames.pending)
     spec = with_recorded(spec, state.datasets)
     read = worktree.reader(revision)
     code = closures(spec, read)
     lookup = Lookup(
         project.store.watch(project.ledger.step),
-        project.ledger.runs_with_key,
+        lambda name, key: project.ledger.runs_with_key(renames.pending.get(name, name), key),
         project.store.has,
         code_changes(code, read, worktree.blob_bytes),
     )
@@ -79,8 +82,8 @@ def prepare_spec(
     steps = trials.over(lookup) if trials else lookup
     _known(choice, spec, state)
     choice = closed(choice, spec.models)
-    own = digests(code, state, read, worktree.blob_bytes)
-    planned, others = choice.split(changes(spec, state, own, lookup, lock, choice))
+    own = digests(code, state, read, worktree.blob_bytes, spec.config.models)
+    planned, others = choice.split(with_renames(changes(spec, state, own, lookup, lock, choice), spec, renames))
     adopted = trials.adopt(planned, lookup) if trials else planned
     plan = Plan(
         id=plan_id(planned),

@@ -21,7 +21,7 @@ from custody.digest import digest
 from custody.domain.plan import Category, Change, Plan
 from custody.domain.problem import Problem, Severity
 from custody.domain.record import Entry, ModelState, State
-from custody.domain.spec import Spec
+from custody.domain.spec import ModelSpec, Spec
 from custody.ledger.head import state_at_head
 from custody.ledger.intents import Intents
 from custody.ledger.reader import Models
@@ -68,7 +68,7 @@ def _nothing(project: Project, revision: str | None, state: State, seen: Recogni
 def _rest(project: Project, revision: str | None, state: State, seen: Recognised) -> Plan | None:
     """Plan what is not recognised, remember what came of it, and add what is.
 
-    None where there are errors, or where a model reads another one: their plans hang together.
+    None where there are errors, or where a model reads another one or was called otherwise: their plans hang together.
     """
     from custody.app.adopt import Trials
     from custody.app.plan import prepare_spec
@@ -78,7 +78,7 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     spec, problems = project.load(revision, lambda under: _files(project, revision, seen, needed, under))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return None
-    if any(model.inputs for model in spec.models.values()):
+    if any(model.inputs or _to_rename(model, state) for model in spec.models.values()):
         return None
     trials = Trials(project, committed=True) if spec.config.adopt else None
     prepared = prepare_spec(project, revision, spec, EVERYTHING, trials, _others(project, state, seen))
@@ -92,6 +92,12 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     return replace(
         plan, changes=tuple(together), ledger_head=state.head, warnings=_warnings(seen, spec.warnings, sights)
     )
+
+
+def _to_rename(model: ModelSpec, state: State) -> bool:
+    """Whether its former name is not on the record yet, or cannot be."""
+    recorded = state.models.get(model.name)
+    return model.was is not None and not (recorded and model.was in recorded.was)
 
 
 def _unchanged(project: Project, seen: Recognised) -> Iterator[Change]:

@@ -21,7 +21,8 @@ _HOLDS_RUN = {Kind.RUN, Kind.VERDICT, Kind.METADATA}
 class Recorded:
     """A run as it was last judged, its `run` record, and all records that name it, oldest first.
 
-    `holder` is the record whose tree holds the run in this form. `version` and `stages` are what it is now.
+    `holder` is the record whose tree holds the run in this form. `version` and `stages` are what it is now, `model`
+    what its model is called now.
     """
 
     run: Run
@@ -30,6 +31,7 @@ class Recorded:
     history: tuple[Entry, ...]
     version: str | None
     stages: tuple[str, ...]
+    model: str
 
 
 def find_run(ledger: Ledger, target: str) -> Recorded:
@@ -56,7 +58,7 @@ def find_record(ledger: Ledger, target: str) -> Entry | None:
 def recorded(ledger: Ledger, state: State, run_id: str) -> Recorded:
     """Return the run with this id. Raises LedgerError where its record cannot be read."""
     entry = ledger.find_entry(run_id)
-    model = entry.trailer("Model") if entry else None
+    model = ledger.model_of(entry) if entry else None
     if entry is None or model is None:
         raise LedgerError(f"run {run_id} is named on the ledger and has no record there", help=("git fetch",))
     names = [item for item in ledger.entries(model) if run_id in {item.trailer(key) for key in _NAMING}]
@@ -66,13 +68,13 @@ def recorded(ledger: Ledger, state: State, run_id: str) -> Recorded:
         if run is not None and run.id == run_id:
             now = state.models.get(model) or ModelState(model)
             stages = tuple(name for name, pointer in now.stages.items() if pointer.run == run_id)
-            return Recorded(run, entry, holder, tuple(reversed(names)), now.version_of(run_id), stages)
+            return Recorded(run, entry, holder, tuple(reversed(names)), now.version_of(run_id), stages, model)
     raise LedgerError(f"the record of run {run_id} holds no run", code="E702", help=(f"git show {entry.commit[:12]}",))
 
 
 def _by_model(state: State, target: str) -> str | None:
     name, _, which = target.partition("@")
-    model = state.models.get(name)
+    model = named_now(state, name)
     if model is None:
         return None
     if not which:
@@ -88,6 +90,15 @@ def _by_model(state: State, target: str) -> str | None:
     known = ", ".join([*model.stages, *model.versions]) or "none"
     message = f"{name} has no stage or version {which!r}; known: {known}"
     raise UsageError(message, code="E603", help=(f"custody log {name}",))
+
+
+def named_now(state: State, name: str) -> ModelState | None:
+    """Return what is recorded of a model, under the name that it has now; None where nothing is."""
+    found, seen = state.models.get(name), {name}
+    while found and found.renamed and found.renamed not in seen:
+        seen.add(found.renamed)
+        found = state.models.get(found.renamed)
+    return found
 
 
 def _by_version(state: State, target: str) -> str | None:

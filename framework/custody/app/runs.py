@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from custody.app.branch import require_ledger
 from custody.app.compare import trials
 from custody.app.project import Project
+from custody.app.records import named_now
 from custody.core.expression import ExpressionError, did_you_mean, parse_condition
 from custody.domain.ports import Ledger
 from custody.domain.search import Order, RunQuery, RunRow, Word
@@ -50,6 +51,8 @@ def list_runs(project: Project, options: RunsOptions) -> Listing:
     Raises UsageError for a condition that cannot be understood, or a model or name that nothing is recorded of.
     """
     require_ledger(project)
+    now = named_now(project.ledger.state(), options.model) if options.model else None
+    options = replace(options, model=now.name) if now else options
     query = _query(project, options)
     ledgers = _ledgers(project, options)
     _require_names(query, ledgers)

@@ -117,7 +117,7 @@ def _trace_commit(project: Project, target: str, commit: Commit) -> Trace:
 
 def _title(found: Recorded) -> str:
     run = found.run
-    parts = [run.model]
+    parts = [found.model if found.model == run.model else f"{found.model} (then {run.model})"]
     parts += [f"{found.version}"] if found.version else []
     parts += [f"in {', '.join(found.stages)}"] if found.stages else []
     return " · ".join([*parts, f"run {run.id}", str(run.status)])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from custody.app.project import Project
-from custody.app.records import find_record
+from custody.app.records import find_record, named_now
 from custody.app.verify_bytes import Bytes
 from custody.app.verify_source import Sources
 from custody.core.audit import fault
@@ -24,16 +24,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is asked about: all, one model, or one run of it."""
+    """What is asked about: all, one model under all `names` that it had, or one run of it."""
 
     model: str | None = None
     run: str | None = None
+    names: tuple[str, ...] = ()
 
     def holds(self, model: str | None, run: str | None) -> bool:
         """Whether something about `model` and `run` belongs to it."""
         if self.run is not None:
             return run == self.run
-        return self.model is None or model == self.model
+        return self.model is None or model in {self.model, *self.names}
 
     def faults(self, found: tuple[Fault, ...]) -> Iterator[Fault]:
         """Yield those faults that are about it, or about the record as a whole."""
@@ -121,8 +122,8 @@ def _fetch(project: Project) -> Iterator[Fault]:
 
 def _scope(project: Project, target: str) -> Scope:
     """Return what MODEL or RUN (the beginning of an id) stands for."""
-    if target in project.ledger.state().models:
-        return Scope(target)
+    if state := named_now(project.ledger.state(), target):
+        return Scope(state.name, names=state.was)
     entry = find_record(project.ledger, target)
     run = entry.trailer("Run") if entry else None
     if entry is None or run is None:

@@ -102,6 +102,9 @@ def effect_faults(entry: Entry, before: ModelState, after: ModelState, record: R
             expected = f"a promotion of a version, off run {present.run if present else 'none'}, that names all holds"
             found = f"run {effect.get('run')} as {effect.get('version')}, replaces {effect.get('replaces')}"
             yield fault(entry, "promotion.void", expected, found)
+    elif record.kind is Kind.RENAME and after.was[:1] != (effect.get("was"),):
+        expected = "a model that has records, and a name that has none of its own"
+        yield fault(entry, "rename.void", expected, f"{effect.get('was')} to {record.model}")
 
 
 def version_faults(entry: Entry, value: Mapping[str, Any], path: str) -> Iterator[Fault]:

@@ -17,7 +17,7 @@ from custody.digest import digest, sha256
 from custody.domain.problem import Place, Problem, Severity
 from custody.domain.revision import Read
 
-VERSION = "c1"
+VERSION = "c2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,13 @@ def closure(
         walk.files[path] = None if data is None else sha256(data)
         walk.chain.setdefault(path, ())
     ordered = dict(sorted(walk.files.items()))
-    return Closure(ordered, walk.chain, digest([VERSION, ordered]), found, tuple(walk.warnings))
+    named = {_own_name(path, entry.directory): value for path, value in ordered.items()}
+    return Closure(ordered, walk.chain, digest([VERSION, named]), found, tuple(walk.warnings))
+
+
+def _own_name(path: str, directory: str) -> str:
+    """Return a path as the digest has it: one beside the spec is named from there, so that a model may be renamed."""
+    return f"./{path.removeprefix(f'{directory}/')}" if path.startswith(f"{directory}/") else path
 
 
 def declared_path(path: str, directory: str) -> str:

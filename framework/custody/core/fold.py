@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from custody.domain.graph import StepRecord
-from custody.domain.record import FORMAT, Hold, Kind, ModelState, Record, Run, StagePointer, Version
+from custody.domain.record import (
+    FORMAT,
+    Deployed,
+    Hold,
+    Kind,
+    ModelState,
+    Record,
+    Run,
+    StagePointer,
+    Version,
+)
 from custody.domain.revision import Read
 from custody.errors import LedgerError
 
@@ -22,9 +32,11 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 
 _POINTER = ("run", "version", "record", "at")
 _HOLD = ("stage", "from", "to", "reason", "by", "at")
+_DEPLOYED = ("where", "stage", "version", "run", "artifact", "by", "at", "remark")
 _NEW = "new"
 """Category of a run whose model was made anew: a run that was at work while its model was retired is none."""
 _MODEL_FILES = ("spec.yaml", "run.json")
+_FOLLOWING = frozenset({Kind.HOLD, Kind.DEPLOYED})
 _FACTS_OF_MODEL = (Kind.RUN, Kind.VERDICT, Kind.METADATA)
 
 
@@ -33,6 +45,7 @@ def fold(read: Read, record: Record) -> dict[str, bytes]:
 
     1. Files that the record owns: verbatim. A dataset version that is there already stays as it is.
     2. `stages.json` of the record's model: the record counted, and its decision where it takes effect.
+    3. A rename that takes effect takes the other files of the model along.
 
     Raises ValueError where the present `stages.json` cannot be read.
     """
@@ -41,9 +54,56 @@ def fold(read: Read, record: Record) -> dict[str, bytes]:
         return {path: data for path, data in files.items() if read(path) is None}
     if not NAME.fullmatch(record.model):
         return {}
-    path = stages_path(record.model)
-    present = decode_stages(record.model, read(path))
-    return {**files, path: encode_stages(advance(present, record))}
+
+    def state_of(name: str) -> ModelState:
+        return decode_stages(name, read(stages_path(name)))
+
+    after = states_after(state_of, record)
+    taken = {path: data for path, source in taken_along(record, after).items() if (data := read(source)) is not None}
+    return {**files, **taken, **{stages_path(name): encode_stages(state) for name, state in after.items()}}
+
+
+def states_after(state_of: Callable[[str], ModelState], record: Record) -> dict[str, ModelState]:
+    """Return the models whose state `record` changes, as they are after it; none where it is about no model.
+
+    What is said of a model under its former name, and lands after it was renamed, is said of the model: a hold that was
+    made offline must not be lost. Runs stay where they were made.
+    """
+    name = record.model
+    if name is None or not NAME.fullmatch(name):
+        return {}
+    if record.kind is Kind.RENAME:
+        return _rename(name, state_of, record)
+    seen = {name}
+    while record.kind in _FOLLOWING and (now := state_of(name).renamed) and now not in seen:
+        seen.add(now)
+        name = now
+    return {name: advance(state_of(name), record)}
+
+
+def taken_along(record: Record, after: Mapping[str, ModelState]) -> dict[str, str]:
+    """Return the files that a rename puts under the new name, and those that they are copies of."""
+    was = next((name for name, state in after.items() if state.renamed == record.model), None)
+    if record.kind is not Kind.RENAME or was is None:
+        return {}
+    return {f"models/{record.model}/{name}": f"models/{was}/{name}" for name in _MODEL_FILES}
+
+
+def can_take(target: ModelState, source: ModelState) -> bool:
+    """Whether a model may get the name of `target`: `source` has records, and the name has no version of its own."""
+    return not target.versions and source.records > 0 and source.renamed is None
+
+
+def _rename(name: str, state_of: Callable[[str], ModelState], record: Record) -> dict[str, ModelState]:
+    """Give all that is recorded of a model to its new name; nothing where either name does not allow it."""
+    target, was = state_of(name), record.effect.get("was")
+    source = state_of(was) if isinstance(was, str) and NAME.fullmatch(was) and was != name else ModelState("")
+    count = target.records + source.records + 1
+    if not can_take(target, source):
+        return {name: replace(target, records=target.records + 1)}
+    run = replace(source.run, model=name) if source.run else None
+    taken = replace(source, name=name, run=run, records=count, was=(source.name, *source.was))
+    return {name: taken, source.name: ModelState(source.name, None, records=source.records, retired=True, renamed=name)}
 
 
 def owns(record: Record, path: str) -> bool:
@@ -62,24 +122,22 @@ def owns(record: Record, path: str) -> bool:
 def advance(state: ModelState, record: Record) -> ModelState:
     """Return the state of a model after `record`: its counter, versions, stages and holds; the run is left alone."""
     counted = replace(state, records=state.records + 1)
-    match record.kind:
-        case Kind.RUN:
-            return replace(counted, retired=state.retired and ("Category", _NEW) not in record.trailers)
-        case Kind.REGISTER:
-            return _register(counted, record)
-        case Kind.PROMOTION:
-            return _promote(counted, record)
-        case Kind.HOLD:
-            return _hold(counted, record)
-        case Kind.RETIRE:
-            return replace(counted, stages={}, retired=True)
-        case _:
-            return counted
+    effect = _EFFECTS.get(record.kind)
+    return effect(counted, record) if effect else counted
 
 
 def next_version(state: ModelState) -> str:
     """Return the name that the next registered run gets."""
     return f"v{len(state.versions) + 1}"
+
+
+def _ran(state: ModelState, record: Record) -> ModelState:
+    """Bring a model back that was made anew."""
+    return replace(state, retired=False, renamed=None) if ("Category", _NEW) in record.trailers else state
+
+
+def _retire(state: ModelState, _: Record) -> ModelState:
+    return replace(state, stages={}, retired=True)
 
 
 def _register(state: ModelState, record: Record) -> ModelState:
@@ -133,6 +191,31 @@ def _hold(state: ModelState, record: Record) -> ModelState:
     return replace(held, stages={**state.stages, stage: StagePointer(str(target), version, record.id, at)})
 
 
+def _deploy(state: ModelState, record: Record) -> ModelState:
+    """Take what is said of a place for what runs there; without a version nothing does any more."""
+    effect = record.effect
+    where, stage, version = (effect.get(name) for name in ("where", "stage", "version"))
+    if not isinstance(where, str) or not isinstance(stage, str):
+        return state
+    others = tuple(item for item in state.deployed if (item.where, item.stage) != (where, stage))
+    known = state.versions.get(str(version))
+    if known is None:
+        return replace(state, deployed=others) if version is None else state
+    artifact, by, at, remark = (effect.get(name) for name in ("artifact", "by", "at", "remark"))
+    item = Deployed(record.id, where, stage, known.version, known.run, artifact, str(by), str(at), remark)
+    return replace(state, deployed=(*others, item))
+
+
+_EFFECTS = {
+    Kind.RUN: _ran,
+    Kind.REGISTER: _register,
+    Kind.PROMOTION: _promote,
+    Kind.HOLD: _hold,
+    Kind.DEPLOYED: _deploy,
+    Kind.RETIRE: _retire,
+}
+
+
 def _names(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else ()
 
@@ -153,6 +236,12 @@ def encode_stages(state: ModelState) -> bytes:
     }
     if state.holds:
         value["holds"] = {hold.record: _hold_dict(hold) for hold in state.holds}
+    if state.deployed:
+        value["deployed"] = {item.record: {name: getattr(item, name) for name in _DEPLOYED} for item in state.deployed}
+    if state.was:
+        value["was"] = list(state.was)
+    if state.renamed:
+        value["renamed"] = state.renamed
     return json_bytes(value)
 
 
@@ -173,19 +262,25 @@ def decode_stages(model: str, data: bytes | None) -> ModelState:
         }
         records, retired = value["records"], value["retired"]
         holds = tuple(_hold_of(record, item) for record, item in value.get("holds", {}).items())
+        deployed = tuple(_deployed_of(record, item) for record, item in value.get("deployed", {}).items())
+        was, renamed = tuple(value.get("was", ())), _text_or_none(value, "renamed")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"stages.json is not as custody writes it ({type(error).__name__}: {error})") from error
     numbered = list(versions) == [f"v{number}" for number in range(1, len(versions) + 1)]
     artifacts = all(item.artifact is None or isinstance(item.artifact, str) for item in versions.values())
-    if not (numbered and artifacts and type(records) is int and type(retired) is bool):
+    named = all(isinstance(name, str) and NAME.fullmatch(name) for name in (*was, *([renamed] if renamed else [])))
+    if not (numbered and artifacts and named and type(records) is int and type(retired) is bool):
         raise ValueError("stages.json is not as custody writes it")
-    return ModelState(model, None, stages, versions, records, retired, holds)
+    return ModelState(model, None, stages, versions, records, retired, holds, deployed, was, renamed)
 
 
 def decode_model(model: str, stages: bytes | None, run: bytes | None) -> ModelState:
     """Read what the ledger holds of one model. Raises ValueError where a file is not of this format."""
     state = decode_stages(model, stages)
-    return state if run is None else replace(state, run=decode_run(run))
+    if run is None or state.renamed:
+        return state
+    found = decode_run(run)
+    return replace(state, run=replace(found, model=model) if found.model in state.was else found)
 
 
 def decode_run(data: bytes) -> Run:
@@ -258,8 +353,17 @@ def _hold_dict(hold: Hold) -> dict[str, str | None]:
 
 
 def _hold_of(record: str, item: Mapping[str, Any]) -> Hold:
-    runs = [item[name] if item[name] is None else _text(item, name) for name in ("from", "to")]
-    return Hold(record, _text(item, "stage"), *runs, *(_text(item, name) for name in ("reason", "by", "at")))
+    came, goes = _text_or_none(item, "from"), _text_or_none(item, "to")
+    return Hold(record, _text(item, "stage"), came, goes, *(_text(item, name) for name in ("reason", "by", "at")))
+
+
+def _deployed_of(record: str, item: Mapping[str, Any]) -> Deployed:
+    texts = {name: _text(item, name) for name in ("where", "stage", "version", "run", "by", "at")}
+    return Deployed(record, artifact=_text_or_none(item, "artifact"), remark=_text_or_none(item, "remark"), **texts)
+
+
+def _text_or_none(item: Mapping[str, Any], name: str) -> str | None:
+    return None if item.get(name) is None else _text(item, name)
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:

@@ -22,6 +22,7 @@ _REFUSED = {
     "version.edited": "was edited after it was recorded",
     "stage.unknown": "is not a registered version or run",
     "input.missing": "is not there",
+    "rename.refused": "is no rename",
 }
 _VERBS = {Category.REEVALUATE.word: "evaluate"}
 _DEFAULT_METRICS = {Task.CLASSIFICATION: ("roc_auc", "f1_macro", "accuracy"), Task.REGRESSION: ("rmse", "r2", "mae")}
@@ -194,7 +195,7 @@ def promotion_record(
 def hold_record(record_id: str, hold: Hold, state: ModelState, source: Source, run_commit: str | None) -> Record:
     """Return the fact that holds a stage; its `record` is `record_id`. `run_commit` is that of the run held off."""
     came, goes = (state.version_of(run) if run else None for run in (hold.from_, hold.to))
-    reason, by = (_line(" ".join(text.split())) for text in (hold.reason, hold.by))
+    reason, by = line_of(hold.reason), line_of(hold.by)
     subject = _line(f"hold {state.name}: {hold.stage} → {goes or 'nothing'} (was {came or 'nothing'}): {reason}")
     trailers = [("Model", state.name), ("Stage", hold.stage), ("Run", hold.to)] if hold.to else [("Model", state.name)]
     effect = {"stage": hold.stage, "from": hold.from_, "to": hold.to, "reason": reason, "by": by, "at": hold.at}
@@ -235,6 +236,11 @@ def gate_line(gate: GateResult) -> str:
     words += f" {value} {sign} {gate.limit:g}"
     words += f" than {gate.baseline:.6g}" if gate.baseline is not None else ""
     return words + (f" ({gate.note})" if gate.note else "")
+
+
+def line_of(text: str) -> str:
+    """Return a text that a person gave as one line that a trailer can hold."""
+    return _line(" ".join(text.split()))
 
 
 def refusal(reason: Reason) -> str:

@@ -24,6 +24,7 @@ class Category(Enum):
     PROMOTE = ("^", "promote")
     ROLLBACK = ("v", "roll back")
     RETIRE = ("x", "retire")
+    RENAME = ("r", "rename")
     BLOCKED = ("!", "blocked")
     HELD = ("✗", "held")
     MAYBE = ("~", "maybe")
@@ -46,7 +47,8 @@ class Reason:
     target.changed, task.changed, split.changed, features.changed, slice.changed, metric.added, limit.changed,
     metadata.changed, stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, run.missing,
     store.missing, forced, attempts.spent, model.removed, model.returned, purpose.refused, version.edited,
-    stage.unknown, gate.failed, environment.changed, upstream.changed, upstream.pending, input.missing.
+    stage.unknown, model.renamed, rename.refused, gate.failed, environment.changed, upstream.changed,
+    upstream.pending, input.missing.
 
     `details` are what it consists of: the files from the entry to the changed one, or packages.
     """
@@ -131,6 +133,8 @@ class Change:
     """Attempts at it that have failed in a row."""
     waits: tuple[str, ...] = ()
     """Models that have to be done first: what is read of them may change."""
+    was: str | None = None
+    """Its former name, where it is to be renamed first."""
     inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What it reads of other models, by column: `{model, at, version, run, artifact}`."""
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from custody.domain.audit import Extent, Looked
 from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
-from custody.domain.record import Entry, ModelState, Record, Run, State
+from custody.domain.record import Entry, Headline, ModelState, Record, Run, State
 from custody.domain.revision import Commit, Read
 from custody.domain.search import RunQuery, RunRow
 
@@ -148,7 +148,10 @@ class Ledger(Protocol):
         """Return own records that are not on the remote yet, oldest first; none where there is no remote."""
 
     def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
-        """Yield records in reverse landing order, of one model or of all."""
+        """Yield records in reverse landing order, of one model, under whatever name, or of all."""
+
+    def model_of(self, entry: Entry) -> str | None:
+        """Return what the model of a record is called now; None where it names none."""
 
     def find_entry(self, prefix: str) -> Entry | None:
         """Return the record whose id, run id or commit id begins with `prefix`; None where there is none.
@@ -183,6 +186,15 @@ class Ledger(Protocol):
 
     def known_names(self) -> tuple[str, ...]:
         """Return all fields, metrics and parameters that runs can be searched by; reads every run."""
+
+    def last_of_each(self) -> Mapping[str, Headline]:
+        """Return the newest record of each model, from the index alone."""
+
+    def last_ended(self) -> Mapping[str, tuple[str, str]]:
+        """Return for each model the commit that recorded or judged a run last, and the status of that run."""
+
+    def moves(self) -> tuple[Headline, ...]:
+        """Return what moved stages or names, in landing order, from the index alone."""
 
     def audit(self, extent: Extent) -> Iterator[Looked]:
         """Go through the whole ledger and yield what each commit holds and what is wrong with it; fills `extent`.

@@ -22,15 +22,17 @@ class Kind(StrEnum):
     VERDICT = "verdict"
     METADATA = "metadata"
     DATA = "data"
+    DEPLOYED = "deployed"
     HOLD = "hold"
     REGISTER = "register"
     PROMOTION = "promotion"
     RETIRE = "retire"
+    RENAME = "rename"
     GC = "gc"
 
     @property
     def decision(self) -> bool:
-        return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE, Kind.GC}
+        return self in {Kind.REGISTER, Kind.PROMOTION, Kind.RETIRE, Kind.RENAME, Kind.GC}
 
     @property
     def moves_stages(self) -> bool:
@@ -257,7 +259,8 @@ class Record:
     `trailers` carry every key that is queried, in order; values hold no control characters. `files` are the
     fact-owned files it writes (path on the ledger to bytes), `effect` is what the fold needs beyond them:
     REGISTER `{version, run, artifact, at}`, PROMOTION `{stage, run, version, replaces, at}` and where it ends holds
-    `releases` (their ids), HOLD `{stage, from, to, reason, by, at}`, RETIRE `{}`,
+    `releases` (their ids), HOLD `{stage, from, to, reason, by, at}`, RETIRE `{}`, RENAME `{was, at}`,
+    DEPLOYED `{where, stage, version, run, artifact, by, at, remark}`,
     DATA `{}` (its file is `datasets/<d>/<version>.json`). `notes` are lines for other commits: (commit id, line).
     `source` is the id of the source tree that a trial ran on; its commit holds it as `source/`.
     """
@@ -312,10 +315,29 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """What runs at a place, as somebody said: `version` of the model, serving what `stage` stands for.
+
+    `artifact` is the digest of the file that was found there, where it was given.
+    """
+
+    record: str
+    where: str
+    stage: str
+    version: str
+    run: str
+    artifact: str | None
+    by: str
+    at: str
+    remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelState:
     """What is recorded of one model: its last run, versions and stages; `records` counts its records.
 
-    `holds` are those still open, oldest first.
+    `holds` are those still open, oldest first. `deployed` is what was said last of each place and stage. `was` are the
+    names that it had before, newest first; `renamed` is the one that it has now, where this name is free again.
     """
 
     name: str
@@ -325,6 +347,9 @@ class ModelState:
     records: int = 0
     retired: bool = False
     holds: tuple[Hold, ...] = ()
+    deployed: tuple[Deployed, ...] = ()
+    was: tuple[str, ...] = ()
+    renamed: str | None = None
 
     def holds_on(self, stage: str) -> tuple[Hold, ...]:
         """Return the open holds on `stage`, oldest first."""
@@ -360,3 +385,23 @@ class Entry:
     def trailer(self, key: str) -> str | None:
         """Return the value of the first trailer called `key`."""
         return next((value for name, value in self.trailers if name == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A record in short, as the index has it: `id` is its own, `who` ran it, `version` is the one that it names.
+
+    `before` is the run that its stage pointed to, or the former name of the model.
+    """
+
+    commit: str
+    id: str
+    kind: str
+    model: str
+    subject: str
+    who: str
+    at: str
+    run: str | None = None
+    version: str | None = None
+    stage: str | None = None
+    before: str | None = None

@@ -166,6 +166,8 @@ class ModelSpec:
     features: tuple[str, ...] | None = None
     seed: int = 0
     stages: Mapping[str, str] = field(default_factory=dict)
+    was: str | None = None
+    """The name that it had before: what is recorded of that is its own."""
     metrics: tuple[MetricGate, ...] = ()
     slices: tuple[SliceGate, ...] = ()
     steps: Mapping[str, Uses] = field(default_factory=dict)

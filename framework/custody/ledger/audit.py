@@ -45,7 +45,7 @@ class Audit:
         self._reader = reader
         self._seen: dict[str, str] = {}
         self._runs: dict[str, tuple[str, str]] = {}
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, str]] = {}
         self._passed: set[str] = set()
         self._metrics: dict[str, Run | None] = {}
         self._keys = Keys()
@@ -150,12 +150,12 @@ class Audit:
             return None
         if run.model != model:
             faults.append(fault(entry, "run.trailers", f"{path} of {model}", f"of {run.model}"))
-        wrong = list(self._earlier(entry, run) if entry.kind != Kind.RUN else self._new(entry, run))
+        wrong = list(self._earlier(entry, run, step) if entry.kind != Kind.RUN else self._new(entry, run))
         if entry.kind != Kind.METADATA:
             wrong += run_faults(entry, run, self._metrics_of, self._keys)
         if run.status is RunStatus.PASSED and not wrong:
             self._passed.add(run.id)
-        self._last[run.id] = entry.commit
+        self._last[run.id] = entry.commit, model
         faults += wrong
         return run
 
@@ -165,10 +165,11 @@ class Audit:
             yield fault(entry, "run.twice", f"one run {run.id}", f"another one recorded in {first[:12]}")
         self._runs.setdefault(run.id, (entry.commit, run.model))
 
-    def _earlier(self, entry: Entry, run: Run) -> Iterator[Fault]:
+    def _earlier(self, entry: Entry, run: Run, step: Step) -> Iterator[Fault]:
         """A verdict or metadata is about a run that is recorded, and leaves alone what was measured."""
-        last = self._last.get(run.id)
-        before = self._reader.run(last, run.model) if last else None
+        last, model = self._last.get(run.id, ("", ""))
+        before = self._reader.run(last, model) if last else None
+        before = replace(before, model=run.model) if before and model in step.after.was else before
         if before is None:
             yield fault(entry, "run.unknown", f"a record of run {run.id} before this one", "none")
             return
@@ -176,7 +177,7 @@ class Audit:
         one, other = before.to_dict(), run.to_dict()
         changed = sorted(name for name in one if name not in free and one[name] != other[name])
         if changed:
-            expected = f"run {run.id} as {str(last)[:12]} recorded it"
+            expected = f"run {run.id} as {last[:12]} recorded it"
             yield fault(entry, "run.changed", expected, f"another {', '.join(changed)}")
         if entry.kind == Kind.METADATA and run.id != entry.trailer("Run"):
             yield fault(entry, "run.trailers", f"Run: {run.id}, as run.json says", f"Run: {entry.trailer('Run')}")
@@ -201,7 +202,7 @@ class Audit:
         if not isinstance(run, str):
             return
         known = self._runs.get(run)
-        if known is None or known[1] != entry.trailer("Model"):
+        if known is None or known[1] not in {entry.trailer("Model"), *step.after.was}:
             yield fault(entry, f"{entry.kind}.unproven", f"a record of run {run} before this one", "none")
         elif run not in self._passed:
             expected = f"run {run} with gates passed before this record"
@@ -234,13 +235,13 @@ class Audit:
 
     def _recorded(self, run_id: str) -> Run | None:
         """Return a run as its last record holds it."""
-        last, known = self._last.get(run_id), self._runs.get(run_id)
-        if last is None or known is None:
+        if run_id not in self._last or run_id not in self._runs:
             return None
+        last, model = self._last[run_id]
         if last not in self._metrics:
             if len(self._metrics) > _KEPT:
                 self._metrics.clear()
-            self._metrics[last] = self._reader.run(last, known[1])
+            self._metrics[last] = self._reader.run(last, model)
         return self._metrics[last]
 
 

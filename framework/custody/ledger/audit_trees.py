@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from custody.core.audit import fault
-from custody.core.fold import NAME, advance, decode_stages, encode_stages, owns, stages_path
+from custody.core.fold import NAME, decode_stages, encode_stages, owns, stages_path, states_after, taken_along
 from custody.domain.audit import Fault
 from custody.domain.record import Entry, Kind, ModelState, Record, State
 from custody.errors import CustodyError
@@ -28,6 +29,7 @@ _NAMED = 3
 class Step:
     """One record on the tree before it: its own files by path, the state of its model before and after.
 
+    `states` are all models that it changes, by name: a rename changes two.
     `record` is None for a kind that is not known, `whole` is False where the tree before it is not here.
     """
 
@@ -37,6 +39,7 @@ class Step:
     own: Mapping[str, str | None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     whole: bool = True
+    states: Mapping[str, ModelState] = field(default_factory=dict)
 
 
 class Trees:
@@ -74,7 +77,8 @@ class Trees:
             return self._unknown(raw, entry, changed, on_line=on_line)
         before = self._before(model, tree, carried=carried) if NAME.fullmatch(model) else ModelState(model)
         own = {path: blob for path, blob in changed.items() if owns(record, path)}
-        step = Step(record, before, advance(before, record), own)
+        states = states_after(partial(self._before, tree=tree, carried=carried), record)
+        step = Step(record, before, states.get(model, before), own, states=states)
         step.faults += self._files_differ(entry, step, tree, changed)
         self._settle(raw, entry, step, changed, on_line=on_line)
         return step
@@ -95,11 +99,10 @@ class Trees:
             if record.kind.decision:
                 yield Fault("chain.merge", where, "facts alone: a decision is never merged", record.subject)
             expected |= {path: blob for path, blob in step.own.items() if blob and not self._kept(record, path, tree)}
-            if record.model and NAME.fullmatch(record.model):
-                state = self._models.get(record.model, ModelState(record.model))
-                self._models[record.model] = after = advance(state, record)
-                self._rows.update([after])
-                expected[stages_path(record.model)] = blob_id(encode_stages(after))
+            states = states_after(lambda name: self._models.get(name, ModelState(name)), record)
+            self._models.update(states)
+            self._rows.update(states.values())
+            expected |= {stages_path(name): blob_id(encode_stages(state)) for name, state in states.items()}
         if any(step.record and step.record.kind.moves_stages for step in landed):
             expected[README] = self._readme_blob(raw, changed.get(README))
         yield from self._merge_differs(where, tree, changed, expected)
@@ -149,8 +152,9 @@ class Trees:
 
     def _files_differ(self, entry: Entry, step: Step, tree: str, changed: Mapping[str, str | None]) -> Iterator[Fault]:
         record = step.record
-        derived = stages_path(record.model) if record and record.model else ""
-        for path in sorted(changed.keys() - step.own.keys() - {derived, README}):
+        derived = {stages_path(name): encode_stages(state) for name, state in step.states.items()}
+        taken = taken_along(record, step.states) if record else {}
+        for path in sorted(changed.keys() - step.own.keys() - {*derived, *taken, README}):
             expected = f"{path} as it was: this record may not write it"
             yield fault(entry, "tree.foreign", expected, _blob(changed[path]))
         for path, blob in step.own.items():
@@ -158,11 +162,16 @@ class Trees:
                 yield fault(entry, "tree.missing", path, "deleted" if blob is None else f"blob {blob} is missing")
             elif record and record.kind is Kind.DATA and self._kept(record, path, tree):
                 yield fault(entry, "data.rewritten", f"{path} as it was first recorded", f"blob {blob[:12]}")
-        if derived:
-            found = changed.get(derived)
-            if found != blob_id(encode_stages(step.after)):
-                expected = f"{derived} as it follows from the records up to this one"
-                yield fault(entry, "tree.stages", expected, _blob(found) if derived in changed else "as it was before")
+        for path, data in derived.items():
+            found = changed.get(path)
+            if found != blob_id(data):
+                expected = f"{path} as it follows from the records up to this one"
+                yield fault(entry, "tree.stages", expected, _blob(found) if path in changed else "as it was before")
+        for path, source in taken.items():
+            there, before = self._repository.entry(tree, source), self._repository.entry(tree, path)
+            found = changed.get(path, before.id if before else None)
+            if there and found != there.id:
+                yield fault(entry, "tree.differs", f"{path} as {source}", _blob(found))
 
     def _settle(
         self, raw: RawCommit, entry: Entry, step: Step, changed: Mapping[str, str | None], *, on_line: bool
@@ -171,10 +180,9 @@ class Trees:
         record = step.record
         if on_line:
             self._at, self._tree = raw.id, raw.tree
-            if record and record.model:
-                self._models[record.model] = step.after
-                if record.kind.moves_stages or not step.before.records or step.before.retired:
-                    self._rows.update([step.after])
+            self._models.update(step.states)
+            if record and (record.kind.moves_stages or not step.before.records or step.before.retired):
+                self._rows.update(step.states.values())
         else:
             self._landed.append(step)
         step.faults += self._readme_differs(raw, entry, step, changed, on_line=on_line)

@@ -37,6 +37,8 @@ _OWN = ("Record", "Kind", "Format", "Note", "Tool")
 _EFFECT = {
     Kind.REGISTER: ("version", "run", "artifact", "at"),
     Kind.PROMOTION: ("stage", "run", "version", "replaces", "at"),
+    Kind.DEPLOYED: ("where", "stage", "version", "run", "artifact", "by", "at", "remark"),
+    Kind.RENAME: ("was", "at"),
     Kind.HOLD: ("stage", "from", "to", "reason", "by", "at"),
 }
 _SEPARATORS = {"Cc", "Cs", "Zl", "Zp"}

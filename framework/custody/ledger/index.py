@@ -24,18 +24,20 @@ from custody.ledger.runs import INSERT as INSERT_RUN
 from custody.ledger.runs import SCHEMA as RUNS
 from custody.ledger.runs import run_row
 
-_FORMAT = "2"
+_FORMAT = "3"
 _BATCH = 2000
 _SCHEMA = f"""{RUNS}
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE commits (
   position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, line INTEGER NOT NULL,
   record TEXT, kind TEXT, model TEXT, run TEXT, key TEXT, noted INTEGER NOT NULL,
-  subject TEXT, author TEXT, at TEXT, version INTEGER);
+  subject TEXT, author TEXT, at TEXT, version INTEGER, stage TEXT, before TEXT, actor TEXT);
 CREATE INDEX by_record ON commits (record) WHERE record IS NOT NULL;
 CREATE INDEX by_run ON commits (run, kind) WHERE run IS NOT NULL;
 CREATE INDEX by_model ON commits (model, position) WHERE model IS NOT NULL;
 CREATE INDEX by_key ON commits (key) WHERE key IS NOT NULL;
+CREATE INDEX by_move ON commits (position) WHERE kind IN ('promotion', 'hold', 'retire', 'rename');
+CREATE INDEX by_rename ON commits (position) WHERE kind = 'rename';
 CREATE INDEX by_note ON commits (position) WHERE noted;
 CREATE TABLE steps (prefix TEXT NOT NULL, step TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE INDEX by_prefix ON steps (prefix, position);
@@ -45,6 +47,9 @@ _NOT_NOW = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLI
 _Landed = tuple[str, tuple[str, ...]]
 """A commit of the first-parent line, and its other parents."""
 _DIGITS = 10
+_NOTHING = (None, None, None, None, None, False, None, None, None, None, None, None, None)
+_BEFORE = ("Replaces", "From", "Was")
+"""Trailers that say what was there before: the run that a stage pointed to, or the name of the model."""
 PREFIX = 16
 """Characters of a step's key that the trailer `Steps` holds."""
 
@@ -225,7 +230,8 @@ class Index:
         )
         while batch := list(islice(rows, _BATCH)):
             self._connection.executemany(
-                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [row for row, _, _ in batch]
+                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [row for row, _, _ in batch],
             )
             steps = [(prefix, step, row[0]) for row, found, _ in batch for step, prefix in found]
             self._connection.executemany("INSERT INTO steps VALUES (?, ?, ?)", steps)
@@ -286,7 +292,7 @@ Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
 def row_of(position: int, commit: str, entry: Entry | None, *, line: bool) -> Rows:
     """Return the rows of a commit, which holds `entry`."""
     if entry is None:
-        return (position, commit, line, None, None, None, None, None, False, None, None, None, None), [], None
+        return (position, commit, line, *_NOTHING), [], None
     first = dict(reversed(entry.trailers))
     row = (
         position,
@@ -302,6 +308,9 @@ def row_of(position: int, commit: str, entry: Entry | None, *, line: bool) -> Ro
         entry.author,
         entry.at,
         _number(first.get("Version")),
+        first.get("Stage"),
+        next((first[name] for name in _BEFORE if name in first), None),
+        first.get("Actor"),
     )
     pairs = (item.partition("=") for item in first.get("Steps", "").split())
     steps = [(step, prefix[:PREFIX]) for step, _, prefix in pairs if prefix]

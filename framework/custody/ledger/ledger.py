@@ -17,7 +17,7 @@ from custody.core.sharing import Landed
 from custody.domain.audit import Extent, Looked
 from custody.domain.graph import StepRecord
 from custody.domain.ports import Collection, Decision, Fetched, Shared, Store
-from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
+from custody.domain.record import Entry, Headline, Kind, ModelState, Record, Run, State
 from custody.domain.search import RunQuery, RunRow
 from custody.domain.spec import Config
 from custody.errors import CustodyError, LedgerError, PartialError
@@ -25,8 +25,10 @@ from custody.git.identity import Identity, find_identity
 from custody.git.objects import Repository, open_repository
 from custody.git.transport import deepen, fetch_objects, promises
 from custody.git.worktree import GitWorktree
+from custody.ledger import headlines
 from custody.ledger.contents import Contents
 from custody.ledger.index import PREFIX, Index
+from custody.ledger.lineage import Rename, Span, clause, name_now, spans
 from custody.ledger.reader import Reader
 from custody.ledger.runs import read_row
 from custody.ledger.search import ALL_NAMES, FIELDS, has_name, search
@@ -194,13 +196,18 @@ class GitLedger:
         return () if self.remote is None else self._sharing.pending()
 
     def entries(self, model: str | None = None, limit: int | None = None) -> Iterator[Entry]:
-        """Yield records in reverse landing order, of one model or of all."""
-        where = "record IS NOT NULL" if model is None else "record IS NOT NULL AND model = ?"
-        values = ("-1",) if limit is None else (str(limit),)
-        sql = f"SELECT id FROM commits WHERE {where} ORDER BY position DESC LIMIT CAST(? AS INTEGER)"  # noqa: S608
-        for (commit,) in self._query(sql, *(values if model is None else (model, *values))):
+        """Yield records in reverse landing order, of one model, under whatever name, or of all."""
+        where, values = ("1", ()) if model is None else clause(self._spans(model), "commits")
+        sql = f"SELECT id FROM commits WHERE record IS NOT NULL AND {where} ORDER BY position DESC LIMIT ?"  # noqa: S608
+        for (commit,) in self._query(sql, *values, -1 if limit is None else limit):
             if entry := self.entry(commit):
                 yield entry
+
+    def model_of(self, entry: Entry) -> str | None:
+        """Return what the model of a record is called now; None where it names none."""
+        name = entry.trailer("Model")
+        position = self._rows("SELECT position FROM commits WHERE id = ?", entry.commit) if name else []
+        return name_now(name, position[0][0], self._renames()) if name and position else name
 
     def entry(self, commit: str) -> Entry | None:
         """Return the record of a commit of the ledger; None where it holds none."""
@@ -258,23 +265,22 @@ class GitLedger:
 
     def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
         """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
-        sql = (
-            "SELECT run FROM commits WHERE key = ? AND model = ? AND kind = ? AND run IS NOT NULL"
-            " ORDER BY position DESC"
-        )
+        own, names = clause(self._spans(model), "commits")
+        sql = f"SELECT run FROM commits WHERE key = ? AND kind = ? AND run IS NOT NULL AND {own} ORDER BY position DESC"  # noqa: S608
         last = (
-            "SELECT id FROM commits WHERE run = ? AND model = ? AND kind IN ('run', 'verdict', 'metadata')"
-            " ORDER BY position DESC"
+            "SELECT id, model FROM commits WHERE run = ? AND kind IN ('run', 'verdict', 'metadata')"  # noqa: S608
+            f" AND {own} ORDER BY position DESC"
         )
-        for (run_id,) in self._query(sql, key, model, str(Kind.RUN)):
-            found = (self._usable_run(commit, model) for (commit,) in self._query(last, run_id, model))
+        for (run_id,) in self._query(sql, key, str(Kind.RUN), *names):
+            found = (self._usable_run(*row) for row in self._query(last, run_id, *names))
             run = next((run for run in found if run and run.id == run_id), None)
             if run and run.key == key:
-                yield run
+                yield replace(run, model=model)
 
     def search(self, query: RunQuery) -> tuple[RunRow, ...]:
         """Return the runs that a query finds, from the index alone. Raises UsageError where it means nothing."""
-        sql, values = search(query, trials=self._standing.trials)
+        own = clause(self._spans(query.model), "runs") if query.model is not None else None
+        sql, values = search(query, trials=self._standing.trials, own=own)
         return tuple(read_row(row, trial=self._standing.trials) for row in self._rows(sql, *values))
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -285,6 +291,18 @@ class GitLedger:
     def known_names(self) -> tuple[str, ...]:
         """Return all fields, metrics and parameters that runs can be searched by; reads every run."""
         return (*FIELDS, *(name for (name,) in self._rows(ALL_NAMES)))
+
+    def last_of_each(self) -> dict[str, Headline]:
+        """Return the newest record of each model, from the index alone."""
+        return headlines.last_of_each(self._rows)
+
+    def last_ended(self) -> dict[str, tuple[str, str]]:
+        """Return for each model the commit that recorded or judged a run last, and the status of that run."""
+        return headlines.last_ended(self._rows)
+
+    def moves(self) -> tuple[Headline, ...]:
+        """Return what moved stages or names, in landing order, from the index alone."""
+        return headlines.moves(self._rows)
 
     def rebuild_notes(self) -> str | None:
         """Make the notes what the records say and nothing else; return the commit, None where they are that already.
@@ -310,7 +328,16 @@ class GitLedger:
             audit = Audit(self._standing, self._config.id, self._index, self._reader)
             yield from audit.walk(self._readme, extent)
 
-    def _query(self, sql: str, *values: str) -> list[tuple[str, ...]]:
+    def _spans(self, model: str) -> tuple[Span, ...]:
+        return spans(model, self._renames())
+
+    def _renames(self) -> list[Rename]:
+        sql = (
+            "SELECT position, before, model FROM commits WHERE kind = 'rename' AND before IS NOT NULL ORDER BY position"
+        )
+        return [Rename(*row) for row in self._rows(sql)]
+
+    def _query(self, sql: str, *values: str | int) -> list[tuple[str, ...]]:
         """Ask the index; where a shallow clone has no answer, ask once more with the history that it has cut off."""
         return self._rows(sql, *values) or (self._rows(sql, *values) if self._deepened() else [])
 

@@ -81,16 +81,18 @@ _ESCAPED = str.maketrans({'"': "", "\\": ""})
 _Sql = tuple[str, tuple[Any, ...]]
 
 
-def search(query: RunQuery, *, trials: bool) -> _Sql:
+def search(query: RunQuery, *, trials: bool, own: _Sql | None = None) -> _Sql:
     """Return the SELECT for a query, and its values, on the index of the ledger or of the trials.
 
+    `own` is the clause that takes the rows of the query's model, where those of its name are not all.
     Raises ExpressionError where a comparison means nothing. Whether a metric or parameter exists is not asked here.
     """
     compiler = _Compiler(query, TRIAL if trials else RUN)
     clauses, values = [CURRENT], list[Any]()
     if query.model is not None:
-        clauses.append("runs.model = ?")
-        values.append(query.model)
+        clause, names = own or ("runs.model = ?", (query.model,))
+        clauses.append(clause)
+        values += names
     if query.where is not None:
         sql, more = compiler.condition(query.where)
         clauses.append(sql)

@@ -85,7 +85,7 @@ class Writer:
         except ValueError as error:
             raise LedgerError(f"the ledger's files of {record.model} cannot be read: {error}") from error
         if record.kind.moves_stages and record.model:
-            files[README] = self._hand.readme(self._state_after(head, record.model, files))
+            files[README] = self._hand.readme(self._state_after(head, files))
         blobs = {path: self._repository.write_blob(data) for path, data in files.items()}
         linked = {SOURCE: record.source} if record.source else {}
         tree = self._repository.write_tree(self._repository.commit(head).tree, blobs, linked)
@@ -108,11 +108,14 @@ class Writer:
                     help=(f"git show {self._config.ledger}:{path}",),
                 )
 
-    def _state_after(self, head: str, model: str, files: dict[str, bytes]) -> State:
+    def _state_after(self, head: str, files: dict[str, bytes]) -> State:
         """Return the state that the tree of a decision will hold; its `head` is None, since it has no commit yet."""
-        state = self._reader.state(head)
-        after = decode_model(model, files.get(stages_path(model)), self._reader.read(head)(f"models/{model}/run.json"))
-        return State(None, dict(sorted({**state.models, model: after}.items())), state.datasets)
+        state, read = self._reader.state(head), self._reader.read(head)
+        after: dict[str, ModelState] = {}
+        for name in {path.split("/")[1] for path in files if path.startswith("models/")}:
+            run = f"models/{name}/run.json"
+            after[name] = decode_model(name, files.get(stages_path(name)), files.get(run, read(run)))
+        return State(None, dict(sorted({**state.models, **after}.items())), state.datasets)
 
     def merge(self, landed: str, tip: str, pending: tuple[str, ...]) -> str:
         """Store the commit that lands own pending records on what others landed, and return its id; moves no ref.

@@ -73,6 +73,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         features=tuple(data["features"]) if "features" in data else None,
         seed=int(pipeline.get("seed", 0)),
         stages=dict(about.get("stages", {})),
+        was=about.get("was"),
         metrics=tuple(_metric_gate(metric, limits) for metric, limits in gates.get("metrics", {}).items()),
         slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
         steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},

@@ -112,6 +112,9 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
         yield from _target_problems(columns)
         yield from _warnings(columns)
     yield from input_problems(model, scope.spec)
+    if model.was == model.name:
+        place = model.place("model", "was")
+        yield Problem("E215", f"{model.name} cannot have been itself", place, help=(f"remove `was: {model.was}`",))
     yield from _metric_problems(model, manifest)
     yield from _code_problems(model, scope)
     if not (model.metrics or model.slices):

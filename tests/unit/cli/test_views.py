@@ -10,7 +10,7 @@ import pytest
 
 from custody.app.apply_result import Applied, AppliedModel
 from custody.app.records import Recorded
-from custody.app.status import ModelStatus, Status
+from custody.app.status import Left, Live, ModelStatus, Status
 from custody.app.trace import Fact, Trace
 from custody.cli.actions import Actions
 from custody.cli.views import apply as apply_view
@@ -22,10 +22,22 @@ from custody.cli.views import show as show_view
 from custody.cli.views import status as status_view
 from custody.cli.views import trace as trace_view
 from custody.cli.views.text import duration, plain
+from custody.core.deployments import Standing
+from custody.core.serving import Departure
 from custody.domain.graph import Event, Node, Progress, Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place, Problem, Severity
-from custody.domain.record import Entry, Failure, GateResult, Run, RunStatus, StagePointer, Verdict
+from custody.domain.record import (
+    Deployed,
+    Entry,
+    Failure,
+    GateResult,
+    Headline,
+    Run,
+    RunStatus,
+    StagePointer,
+    Verdict,
+)
 from tests.unit.cli.golden import approve
 
 STEPS = ("fetch", "validate", "split", "prepare", "train", "evaluate")
@@ -411,15 +423,19 @@ def test_log_lines() -> None:
 
 
 def test_one_run_shown() -> None:
-    found = Recorded(run("churn"), ENTRY, ENTRY, (ENTRY,), "v4", ("production",))
+    found = Recorded(run("churn"), ENTRY, ENTRY, (ENTRY,), "v4", ("production",), "churn")
     approve("show", show_view.text(found))
     value = json.loads(json.dumps(show_view.to_json(found)))
     assert (value["run"], value["version"], value["stages"]) == (RUN, "v4", ["production"])
 
 
 def test_a_failed_run_shown() -> None:
-    found = Recorded(FAILED, ENTRY, ENTRY, (ENTRY,), None, ())
+    found = Recorded(FAILED, ENTRY, ENTRY, (ENTRY,), None, (), "churn")
     assert "failed    train: ValueError: Input X contains NaN\\x1b[31m" in plain(show_view.text(found))
+
+
+HEADLINE = Headline(ENTRY.commit, ENTRY.id, ENTRY.kind, "churn", ENTRY.subject, "Ana <ana@example.org>", ENTRY.at)
+DEPLOYED = Deployed("d" * 16, "eu", "production", "v3", "0" * 16, None, "Ana <ana@example.org>", ENTRY.at, "by hand")
 
 
 def test_status_rows() -> None:
@@ -433,8 +449,13 @@ def test_status_rows() -> None:
                 stages={"production": pointer},
                 versions=4,
                 serving=run("churn"),
-                last=ENTRY,
+                last=HEADLINE,
                 failure=None,
+                pinned={"production": "auto", "canary": "none"},
+                live=(Live(DEPLOYED, Standing.BEHIND),),
+                left=(Left(Departure("production", "0" * 16, HEADLINE.at, HEADLINE.at, HEADLINE, RUN), "v3", "v4"),),
+                data_at="2026-11-12T12:00:00+00:00",
+                data_age=12 * 86_400.0,
             ),
             ModelStatus(
                 "fraud",
@@ -443,16 +464,21 @@ def test_status_rows() -> None:
                 stages={},
                 versions=0,
                 serving=FAILED,
-                last=ENTRY,
+                last=HEADLINE,
                 failure=ENTRY,
             ),
-            ModelStatus("gone", False, None, {}, 1, None, ENTRY, None, retired=True),
+            ModelStatus("gone", False, None, {}, 1, None, HEADLINE, None, retired=True),
             ModelStatus("new", True, EVERYTHING.changes[3], {}, 0, None, None, None),
         ),
         EVERYTHING,
         "41ab07c",
     )
     approve("status", status_view.text(status))
+    approve("status_churn", status_view.text(replace(status, models=status.models[:1]), detailed=True))
+    for room in (80, 100, 120):
+        table, _, _ = plain(status_view.text(status, room=room)).partition("\n\n")
+        assert max(map(len, table.splitlines())) <= room
+        assert "eu v3 (behind)" in table
     value = json.loads(json.dumps(status_view.to_json(status)))
     assert [item["sync"] for item in value["models"]] == ["in sync", "retrain", "retired", "new"]
     broken = replace(status, plan=None, problem="2 errors in the specs")

@@ -135,6 +135,79 @@ def test_a_retired_model_comes_back_by_a_run_that_makes_it_anew_only() -> None:
     assert tree.churn.stages["production"].version == "v1"
 
 
+def test_what_runs_where_is_what_was_said_last_and_moves_nothing() -> None:
+    tree = Tree()
+    a_version(tree, 1, "run-1")
+    a_version(tree, 2, "run-2")
+    promote(tree, "run-2", "v2", None)
+    said = {"stage": "production", "by": "Ann", "at": "2026-11-24", "artifact": None, "remark": None}
+    tree.add(Kind.DEPLOYED, where="eu", version="v1", run="run-1", **said)
+    tree.add(Kind.DEPLOYED, where="us", version="v2", run="run-2", **said)
+    tree.add(Kind.DEPLOYED, where="eu", version="v9", run="run-9", **said)
+    assert [(item.where, item.version) for item in tree.churn.deployed] == [("eu", "v1"), ("us", "v2")]
+    tree.add(Kind.DEPLOYED, where="eu", version="v2", run="run-2", **said)
+    tree.add(Kind.DEPLOYED, where="us", version=None, run=None, **said)
+    assert [(item.where, item.version) for item in tree.churn.deployed] == [("eu", "v2")]
+    assert tree.churn.stages["production"].version == "v2"
+    assert decode_stages("churn", encode_stages(tree.churn)) == tree.churn
+
+
+def state_of(tree: Tree, name: str) -> ModelState:
+    return decode_stages(name, tree.files.get(f"models/{name}/stages.json"))
+
+
+def test_a_rename_takes_all_along_and_leaves_the_name_free() -> None:
+    tree = Tree()
+    tree.add(Kind.RUN, files={"models/churn/run.json": b"1", "models/churn/spec.yaml": b"2"})
+    a_version(tree, 1, "run-1")
+    promote(tree, "run-1", "v1", None)
+    tree.add(Kind.RENAME, "leavers", was="churn", at="2026-11-24")
+    taken, left = state_of(tree, "leavers"), tree.churn
+    assert (taken.was, taken.stages["production"].version, list(taken.versions)) == (("churn",), "v1", ["v1"])
+    assert (left.renamed, left.retired, left.stages, left.versions) == ("leavers", True, {}, {})
+    assert tree.files["models/leavers/run.json"] == b"1"
+    assert tree.files["models/leavers/spec.yaml"] == b"2"
+    tree.add(Kind.HOLD, stage="production", to=None, reason="late", by="Bob", at="2026-11-24", **{"from": "run-1"})
+    assert [hold.reason for hold in state_of(tree, "leavers").holds] == ["late"], "a hold follows the model"
+    assert not tree.churn.holds
+    tree.add(Kind.RUN, trailers=(("Category", "new"),))
+    assert (tree.churn.renamed, tree.churn.retired) == (None, False)
+    before = state_of(tree, "leavers")
+    for name, was in (("leavers", "churn"), ("leavers", "nobody"), ("leavers", "leavers"), ("third", "../churn")):
+        tree.add(Kind.RENAME, name, was=was, at="2026-11-24")
+    assert state_of(tree, "leavers").versions == before.versions
+    assert state_of(tree, "leavers").was == before.was, "a model with versions takes no other's place"
+
+
+_NAMES = st.sampled_from(["a", "b", "c"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["run", "new", "register", "rename", "retire"]), _NAMES, _NAMES), max_size=25)
+)
+def test_every_sequence_of_renames_keeps_each_version_with_one_model(steps: list[tuple[str, str, str]]) -> None:
+    tree, runs = Tree(), 0
+    registered = 0
+    for what, name, other in steps:
+        before = state_of(tree, name)
+        if what == "register":
+            runs += 1
+            tree.add(Kind.REGISTER, name, version=next_version(before), run=f"run-{runs}", artifact=None, at="")
+            registered += 1
+        elif what == "rename":
+            tree.add(Kind.RENAME, name, was=other, at="")
+        elif what == "retire":
+            tree.add(Kind.RETIRE, name)
+        else:
+            tree.add(Kind.RUN, name, trailers=(("Category", "new"),) if what == "new" else ())
+    held = [item.run for name in "abc" for item in state_of(tree, name).versions.values()]
+    assert sorted(held) == sorted(f"run-{number + 1}" for number in range(registered))
+    for name in "abc":
+        state = state_of(tree, name)
+        assert decode_stages(name, encode_stages(state)) == state
+        assert not (state.renamed and state.stages)
+
+
 _RUNS = st.sampled_from([None, "run-1", "run-2", "run-3"])
 _RECORDS = st.lists(
     st.tuples(

@@ -1,16 +1,18 @@
-"""`custody status`: declared beside recorded."""
+"""`custody status`: declared, recorded and live side by side."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 
 from custody.cli.output import Output
 
-HELP = "show for each model what is declared, what is recorded, and whether they agree"
+HELP = "show for each model what is declared, recorded and live, and whether they agree"
 EXAMPLES = """\
 examples:
-  custody status
-  custody status churn --json"""
+  custody status                 every model and stage
+  custody status churn           one model, with all that served before
+  custody status --json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +28,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if out.json_mode:
         out.json(view.to_json(status))
     else:
-        out.result(view.text(status))
+        out.result(view.text(status, room=shutil.get_terminal_size((120, 24)).columns, detailed=bool(args.models)))
     return 0

@@ -41,6 +41,7 @@ _AFTER = {
     "features.changed": " changed",
     "forced": " is run again",
     "input.missing": " is not there",
+    "rename.refused": " is no rename",
     "metric.added": " added",
     "store.missing": " is lost",
     "environment.changed": " differs",
