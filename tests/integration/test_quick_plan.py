@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from custody.app.deployed import Told, deployed
 from custody.app.plan import prepare
 from custody.app.project import open_project
 from custody.app.quick import quick_plan
 from custody.app.recognise import recognise
 from custody.cli.views.plan import text, to_json
+from custody.core.recording import Source
+from custody.core.renames import rename_record
 from custody.domain.plan import Plan
+from custody.domain.record import ModelState, Record
 from custody.errors import CustodyError, InvalidSpecError
 from custody.ledger.head import state_at_head
 
@@ -133,6 +138,27 @@ def rename(folder: Path) -> None:
         shutil.move(folder / SECOND, folder / "models/wine-renamed")
 
 
+def rename_with_history(folder: Path) -> None:
+    rename(folder)
+    change("models/wine-renamed/model.yaml", "owner:", "was: wine-00002\nowner:")(folder)
+
+
+def record_rename(folder: Path) -> None:
+    """Put the rename on the ledger, as an apply would."""
+    ledger = open_project(folder).ledger
+
+    def make(present: ModelState) -> Record | None:
+        states = ledger.model("wine-00002"), present
+        return rename_record("rename-1", "wine-renamed", "wine-00002", states, Source("0" * 40, ""), "2026-11-24")
+
+    ledger.decide("wine-renamed", make)
+
+
+def say_deployed(folder: Path) -> None:
+    with suppress(CustodyError):
+        deployed(open_project(folder), "wine-00001", Told("v1", "eu"))
+
+
 def version(folder: Path) -> None:
     target = folder / DATASET / "versions/v2.yaml"
     if target.parent.is_dir():
@@ -207,6 +233,11 @@ EDITS: dict[str, Callable[[Path], None]] = {
     "code gone": remove(f"{OWN}/steps.py"),
     "dataset gone": remove("datasets/cellar-0001"),
     "rename": rename,
+    "rename with history": rename_with_history,
+    "rename recorded": record_rename,
+    "deployed": say_deployed,
+    "was another that is there": change(f"{SECOND}/model.yaml", "owner:", "was: wine-00004\nowner:"),
+    "was nobody": change(f"{FIRST}/model.yaml", "owner:", "was: wine-9\nowner:"),
     "link": link,
     "ledger back": ledger("records~3"),
     "ledger forth": ledger("records"),

@@ -59,6 +59,7 @@ def test_the_history_goes_on_and_nothing_trains(made: Repository) -> None:
     assert "debt" not in made.plan(), "it is not retired"
     done = made.apply("--target", "arrears")
     assert done.code == 0, done.err
+    assert "was debt" in done.out
     assert made.subjects(head) == ["rename debt: it is arrears now, 2 versions"]
     assert not {"arrears", "debt"} & made.plan().keys()
 
@@ -69,7 +70,11 @@ def test_the_history_goes_on_and_nothing_trains(made: Repository) -> None:
     assert log.count("train debt") == 2
     assert made.here("trace", "arrears@v1").code == 0
     assert "arrears (then debt) · v1" in made.here("trace", "debt@v1").out
-    assert "arrears" in made.git("show", "mlops/ledger:README.md")
+    assert "| debt | is arrears now |" in made.git("show", "mlops/ledger:README.md")
+    assert "debt is called arrears now" in made.here("promote", "debt").err
+    assert made.here("find", "--state", "renamed", "--json").json["models"][0]["model"] == "debt"
+    assert made.here("deployed", "debt", "v2", "--where", "eu").code == 0, "a script may go on with the former name"
+    assert "eu v2" in made.here("status").out
     verified = made.here("verify")
     assert verified.code == 0, verified.out
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from custody.app.branch import require_ledger
 from custody.app.project import Project
+from custody.app.records import named_now
 from custody.app.stage_edit import known_versions, model_state
 from custody.app.who import source_of
 from custody.core.deployments import Standing, deployed_at, deployed_record, standing
@@ -60,7 +61,7 @@ def deployed(project: Project, model: str, told: Told) -> Deployment:
     _checked(told)
     require_ledger(project)
     project.ledger.fetch()
-    state = model_state(project, model, "deployed")
+    state = named_now(project.ledger.state(), model) or model_state(project, model, "deployed")
     before = deployed_at(state, told.where, told.stage)
     gone = told.version == NONE
     item = _gone(state, told, before) if gone else _item(state, told)

@@ -30,6 +30,11 @@ class Query:
     purpose: str | None = None
     state: str | None = None
 
+    @property
+    def of_uses(self) -> bool:
+        """Whether it asks for more than the state."""
+        return any(item is not None for item in (self.owner, self.dataset, self.column, self.purpose))
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -60,7 +65,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model that matches: its states, and its forms that do, of which there is one at least."""
+    """A model that matches: its states, and its forms that do. One that only the state is asked of may have none."""
 
     model: str
     states: tuple[str, ...]
@@ -90,14 +95,16 @@ def find(project: Project, query: Query) -> Findings:
     broken = next((problem.message for problem in problems if problem.severity is Severity.ERROR), "")
     spec = with_recorded(spec, state.datasets)
     names = sorted({*spec.models, *state.models})
-    known = {name: (_states(spec.models.get(name), state.models.get(name)), name) for name in names}
-    _require_state(query, {item for states, _ in known.values() for item in states})
+    known = {name: _states(spec.models.get(name), state.models.get(name)) for name in names}
+    _require_state(query, {item for states in known.values() for item in states})
     uses = {name: tuple(_uses(project, spec, state, name)) for name in names}
     found = []
     for name in names:
         matching = tuple(use for use in uses[name] if use.matches(query))
-        if matching and (query.state is None or query.state in known[name][0]):
-            found.append(Found(name, known[name][0], matching))
+        states = known[name]
+        wanted = query.state in states if query.state else "renamed" not in states
+        if wanted and (matching or not query.of_uses):
+            found.append(Found(name, states, matching))
     near = () if found else tuple(_near(query, [use for items in uses.values() for use in items]))
     return Findings(query, tuple(found), len(names), near, broken)
 

@@ -35,8 +35,12 @@ class Edit:
 def model_state(project: Project, model: str, verb: str) -> ModelState:
     """Return what is recorded of a model. Raises UsageError where nothing is; `verb` is proposed with a near name."""
     models = project.ledger.state().models
-    if model in models:
-        return models[model]
+    found = models.get(model)
+    if found and found.renamed:
+        message = f"{model} is called {found.renamed} now"
+        raise UsageError(message, code="E601", help=(f"custody {verb} {found.renamed}",))
+    if found:
+        return found
     near = get_close_matches(model, models, 1)
     hint = (f"custody {verb} {near[0]}",) if near else ("custody status",)
     raise UsageError(f"nothing is recorded of {model!r}", code="E601", help=hint)

@@ -35,7 +35,11 @@ def to_json(found: Findings) -> dict[str, Any]:
 
 
 def _rows(item: Found, column: str | None) -> list[list[str]]:
-    rows = []
+    rows = (
+        []
+        if item.uses
+        else [[one_line(item.model), "", "", "", ", ".join(map(one_line, item.states)), *["", ""][: 1 + bool(column)]]]
+    )
     for number, use in enumerate(_merged(item.uses)):
         first = [one_line(item.model)] if number == 0 else [""]
         states = ", ".join(map(one_line, item.states)) if number == 0 else ""

@@ -36,6 +36,7 @@ _SETTLED = {
     Category.BLOCKED: "refused, and recorded as refused",
     Category.HELD: "held: nothing moves until its spec or its limits change",
     Category.RETIRE: "retired: its stages point to nothing, its records stay",
+    Category.RENAME: "renamed: history, versions and stages go on; no step runs",
     Category.METADATA: "recorded; no step runs",
     Category.MAYBE: "planned again once the models that it reads are done",
     Category.NOOP: "takes back what the base has still to do",

@@ -25,13 +25,13 @@ def text(status: Status, *, room: int = 120, detailed: bool = False) -> str:
     """Return the table, then one line for each model that is not in sync or whose last run did not pass.
 
     It has at most `room` columns, as far as names allow. Where models were named (`detailed`), what served before them
-    is listed too.
+    is listed too; else names that were given up are left out.
     """
     if not status.models:
         return "No model is declared or recorded. custody new MODEL writes the first."
-    rows = [row for item in status.models for row in _rows(item)]
-    lines = _table(rows, room)
-    remarks = [line for item in status.models for line in _remarks(item)]
+    shown = [item for item in status.models if detailed or not item.renamed]
+    lines = _table([row for item in shown for row in _rows(item)], room)
+    remarks = [line for item in shown for line in _remarks(item)]
     if status.problem:
         remarks.insert(0, f"The specs cannot be compared: {one_line(status.problem)} (custody check)")
     lines += ["", *remarks] if remarks else []
