@@ -240,7 +240,7 @@ class Maker:
         self.spec: Spec = project.load_valid(None)
         read = project.worktree.reader(None)
         self.code = closures(self.spec, read)
-        self.digests = digests(self.code, State(), read, project.worktree.blob_bytes)
+        self.digests = digests(self.code, State(), read, project.worktree.blob_bytes, project.config.models)
         self.blob = project.worktree.blob
         self.commits = commits
         self.made = 0
