@@ -21,8 +21,9 @@ from custody.domain.plan import Category, Change, Plan
 from custody.domain.record import State
 from custody.domain.revision import Read
 from custody.domain.spec import Spec
-from custody.errors import UsageError
+from custody.errors import InvalidSpecError, UsageError
 from custody.ledger.intents import Intents
+from custody.spec.load import pinned_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def prepare_spec(
     state = renamed_state(recorded, renames.pending)
     spec = with_recorded(spec, state.datasets)
     read = worktree.reader(revision)
+    if errors := pinned_errors(spec, read):
+        raise InvalidSpecError(errors, len(errors))
     code = closures(spec, read)
     lookup = Lookup(
         project.store.watch(project.ledger.step),

@@ -1,6 +1,10 @@
 """Refresh: reads the sources of datasets again; new data becomes a version in the ledger, named by its time.
 
 For schedules: the same data is no version and causes no run. Models that say `@latest` follow with the next apply.
+
+A dataset is due where the `schedule` of a model that follows it has fired since its newest version was read. Nothing
+else is remembered, so that a runner without memory knows it: missed times are caught up at once, and while there is no
+new data each call looks again.
 """
 
 from __future__ import annotations
@@ -8,11 +12,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from custody.app.branch import require_ledger, serve
 from custody.app.ingest import Stamp, contract, read, store_reading
 from custody.app.project import Project
 from custody.app.who import source_of
+from custody.core.cron import parse_cron
 from custody.core.recording import data_record
 from custody.core.versions import time_label, with_recorded
 from custody.domain.spec import LATEST, DatasetSpec, Spec
@@ -35,11 +42,12 @@ class Refreshed:
     error: CustodyError | None = None
 
 
-def refresh(project: Project, names: Sequence[str], by: str) -> tuple[Refreshed, ...]:
+def refresh(project: Project, names: Sequence[str], by: str, *, due: bool = False) -> tuple[Refreshed, ...]:
     """Read the sources of the datasets `names`, as the commit on the branch declares them, and record what is new.
 
-    Without names: those with a source that a model refers to as `@latest`. A source that fails keeps no other from
-    being read. Raises UsageError for a dataset without a source, RefusedError where the commit is not on the branch.
+    Without names: those with a source that a model refers to as `@latest`. With `due`: those of them that are due. A
+    source that fails keeps no other from being read. Raises UsageError for a dataset without a source, RefusedError
+    where the commit is not on the branch.
     """
     commit = project.worktree.head()
     if commit is None:
@@ -49,7 +57,11 @@ def refresh(project: Project, names: Sequence[str], by: str) -> tuple[Refreshed,
         project.ledger.fetch(first=bool(project.worktree.repository.shallow_boundary))
     require_ledger(project)
     spec = with_recorded(project.load_valid(commit), project.ledger.state().datasets)
-    return tuple(_refreshed(project, spec, dataset, commit, by) for dataset in _wanted(spec, names))
+    wanted = _wanted(spec, names)
+    if due:
+        zone, now = _zone(spec), project.clock()
+        wanted = tuple(dataset for dataset in wanted if _is_due(spec, dataset, zone, now))
+    return tuple(_refreshed(project, spec, dataset, commit, by) for dataset in wanted)
 
 
 def _wanted(spec: Spec, names: Sequence[str]) -> tuple[DatasetSpec, ...]:
@@ -64,6 +76,31 @@ def _wanted(spec: Spec, names: Sequence[str]) -> tuple[DatasetSpec, ...]:
             message = f"the dataset {name} declares no source"
             raise UsageError(message, code="E645", help=(f"add source: to {place}",))
     return tuple(spec.datasets[name] for name in dict.fromkeys(names))
+
+
+def _zone(spec: Spec) -> tzinfo:
+    try:
+        return UTC if spec.config.timezone == "UTC" else ZoneInfo(spec.config.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        message = f"this machine does not know the time zone {spec.config.timezone}"
+        raise UsageError(message, code="E221", help=("pip install tzdata",)) from error
+
+
+def _is_due(spec: Spec, dataset: DatasetSpec, zone: tzinfo, now: datetime) -> bool:
+    latest = dataset.versions.get(dataset.latest or "")
+    read_at = _moment(latest.as_of) if latest else None
+    followers = (model for model in spec.models.values() if str(model.dataset) == f"{dataset.name}@{LATEST}")
+    fired = (parse_cron(model.schedule).last(now, zone) for model in followers if model.schedule)
+    return any(at is not None and (read_at is None or at > read_at) for at in fired)
+
+
+def _moment(text: str) -> datetime | None:
+    """Return when a version was read; None where the text of a committed version is no time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _refreshed(project: Project, spec: Spec, dataset: DatasetSpec, commit: str, by: str) -> Refreshed:

@@ -21,6 +21,8 @@ _UNFINISHED = {
     RunStatus.INTERRUPTED: "run.interrupted",
     RunStatus.BLOCKED: "run.blocked",
 }
+_PLACES = {"dataset": ("data", "dataset"), "schedule": ("pipeline", "schedule")}
+"""Where metadata stands that is not in model.yaml."""
 _IN_MODEL = {"target", "task", "positive"}
 
 
@@ -64,6 +66,7 @@ def metadata_of(model: ModelSpec, manifest: Manifest) -> dict[str, Any]:
         "purpose": model.purpose,
         "tier": model.tier,
         "description": model.description,
+        "schedule": model.schedule,
         "dataset": f"{manifest.dataset}@{manifest.version}",
     }
 
@@ -72,7 +75,7 @@ def metadata_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[s
     """Return one reason for each field of `metadata_of` that changed."""
     reasons = []
     for name, old, new in _changed(before, now):
-        place = model.place("data", "dataset") if name == "dataset" else model.place("model", name)
+        place = model.place(*_PLACES.get(name, ("model", name)))
         note = "same contents" if name == "dataset" else ""
         reasons.append(Reason("metadata.changed", name, old, new, place, note))
     return reasons

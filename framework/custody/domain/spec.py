@@ -176,6 +176,8 @@ class ModelSpec:
     """Whose values stand below the model's own: `.mlops/profiles/<profile>/`."""
     inputs: Mapping[str, ModelRef] = field(default_factory=dict)
     """Feature columns that are the scores of other models."""
+    schedule: str | None = None
+    """When its dataset is read again, in cron's five fields and the time zone of the configuration."""
     attempts: int = 3
     """After so many failed runs of the same inputs the model is held."""
     retrains_on_environment: bool = False

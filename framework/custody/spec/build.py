@@ -79,6 +79,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
         profile=about.get("profile"),
         inputs={column: _model_ref(ref) for column, ref in data.get("inputs", {}).items()},
+        schedule=pipeline.get("schedule"),
         attempts=int(pipeline.get("attempts", ATTEMPTS)),
         retrains_on_environment=pipeline.get("environment") == "retrain",
     )

@@ -31,6 +31,7 @@ def dump_model(model: ModelSpec, manifest: Manifest, features: Sequence[str]) ->
         "prepare": _prepare(model.prepare),
         "train": _uses(model.train),
         "seed": model.seed,
+        **_given({"schedule": model.schedule}),
         "gates": _given(
             {
                 "metrics": {gate.metric: _metric_limits(gate) for gate in model.metrics} or None,

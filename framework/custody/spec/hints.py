@@ -34,6 +34,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "preprocess": ("prepare",),
     "preprocessing": ("prepare",),
     "random_state": ("seed",),
+    "cron": ("schedule",),
     "label": ("target",),
     "y": ("target",),
     "inputs_columns": ("features",),
@@ -79,7 +80,7 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 _LATER: Mapping[str, frozenset[str]] = {
     "model": frozenset({"was", "retire", "notify", "links", "approvals", "serve"}),
     "data": frozenset({"filter", "features_from", "views"}),
-    "pipeline": frozenset({"schedule", "resources", "calibrate", "search", "needs", "threads"}),
+    "pipeline": frozenset({"resources", "calibrate", "search", "needs", "threads"}),
     "gates": frozenset({"checks", "waivers"}),
     "dataset": frozenset({"schedule", "license", "retention", "contract", "quarantine", "files", "sources"}),
     "config": frozenset({"requires", "environments", "store", "engine", "notify", "timezones"}),

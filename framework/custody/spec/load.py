@@ -22,12 +22,14 @@ from custody.domain.spec import (
     Manifest,
     ModelSpec,
     Spec,
+    is_timed,
 )
 from custody.spec import build
 from custody.spec.hints import meant, nearest
 from custody.spec.preparation import shape_problems
 from custody.spec.profile import KEY, Profile, layered
 from custody.spec.references import Scope, dataset_problems, model_problems
+from custody.spec.schedules import zone_problems
 from custody.spec.schema import check
 from custody.spec.words import listed, say
 from custody.spec.yaml12 import LIMIT, Parsed, parse
@@ -109,6 +111,14 @@ def load(read: Read, list_files: ListFiles) -> Loaded:
     problems = tuple(sorted(found, key=lambda problem: problem.position))
     warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
     return Loaded(replace(spec, warnings=warnings), problems)
+
+
+def pinned_errors(spec: Spec, read: Read) -> tuple[Problem, ...]:
+    """Return the errors of models that name a version by its time; `spec` holds the versions of the ledger too."""
+    scope = Scope(spec, read, recorded=True)
+    pinned = (model for model in spec.models.values() if is_timed(model.dataset.version))
+    found = (problem for model in pinned for problem in model_problems(model, scope))
+    return tuple(_shown(problem, read) for problem in found if problem.severity is Severity.ERROR)
 
 
 def load_config(read: Read) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -322,6 +332,7 @@ def _cross_checked(spec: Spec, files: _Files) -> Spec:
     """Check the references between files; leave out the models whose references have errors."""
     scope = Scope(spec, files.read, frozenset(files.broken))
     broken: set[str] = set()
+    files.problems += zone_problems(spec.config)
     for dataset in spec.datasets.values():
         files.problems += dataset_problems(dataset, scope)
     for name, model in spec.models.items():

@@ -10,13 +10,14 @@ from typing import Any
 from custody.core.preparation import PIPELINE
 from custody.domain.problem import Place, Problem, Severity
 from custody.domain.revision import Read
-from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task
+from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task, is_timed
 from custody.spec.build import TABULAR
 from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimator
 from custody.spec.functions import Use, builtin_problems, function_problems
 from custody.spec.hints import meant
 from custody.spec.inputs import input_problems
 from custody.spec.preparation import preparation_problems
+from custody.spec.schedules import schedule_problems
 from custody.spec.words import listed, say
 
 CONNECTORS = ("file", "sklearn", "url")
@@ -66,11 +67,15 @@ _NOT_A_NUMBER = frozenset({"string", "boolean", "date", "timestamp", "instant"})
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a model's references are looked up in; `broken` are datasets that have errors of their own."""
+    """What a model's references are looked up in; `broken` are datasets that have errors of their own.
+
+    `recorded`: the versions that are on the ledger alone are among those of the spec.
+    """
 
     spec: Spec
     read: Read
     broken: frozenset[str] = frozenset()
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,9 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
     if dataset is None:
         yield from _unknown_dataset(model, scope)
     elif manifest is None:
-        yield _unknown_version(model, dataset)
+        # a version that is named by its time has no file: a plan looks for its record
+        if scope.recorded or not is_timed(model.dataset.version):
+            yield _unknown_version(model, dataset)
     else:
         columns = _Columns(model, dataset, manifest)
         yield from _data_problems(columns)
@@ -115,6 +122,7 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
     if model.was == model.name:
         place = model.place("model", "was")
         yield Problem("E215", f"{model.name} cannot have been itself", place, help=(f"remove `was: {model.was}`",))
+    yield from schedule_problems(model, dataset)
     yield from _metric_problems(model, manifest)
     yield from _code_problems(model, scope)
     if not (model.metrics or model.slices):
@@ -171,6 +179,10 @@ def _unknown_version(model: ModelSpec, dataset: DatasetSpec) -> Problem:
         add = f"custody data add {dataset.name} {label} {'--from-source' if dataset.source else 'PATH'}"
         return Problem("E203", message, place, help=(" ".join(add.split()),))
     known = listed(sorted(dataset.versions))
+    if is_timed(model.dataset.version):
+        message = f"dataset {say(dataset.name)} has no version {say(model.dataset.version)} on the ledger"
+        near = meant(model.dataset.version, filter(is_timed, dataset.versions))
+        return Problem("E203", message, place, help=(*near, f"custody data versions {dataset.name}"))
     return Problem(
         "E203",
         f"dataset {say(dataset.name)} has no version {say(model.dataset.version)}",

@@ -44,7 +44,7 @@ def test_a_sound_project_becomes_values():
         (MODEL, "auto", "automatic", "E106", "6:22", "auto, none, a version"),
         (MODEL, "owner: growth-ml", 'owner: "a\\nb"', "E106", "1:8", "one line of text"),
         (PIPELINE, "seed: 7", "seed: seven", "E104", "8:7", "expected an integer ≥ 0"),
-        (PIPELINE, "seed: 7", 'seed: 7\nschedule: "0 2 * * 1"', "E108", "9:1", "not supported"),
+        (PIPELINE, "seed: 7", "seed: 7\nneeds: gpu", "E108", "9:1", "not supported"),
         (PIPELINE, "seed: 7", "fairness: {}", "E105", "8:1", "gates.yaml under `slices:`"),
         (PIPELINE, "timeout: 10m", "timeout: 10x", "E106", "5:12", "such as 30s, 10m or 2h"),
         (PIPELINE, "  retries", "  seed: 1\n  retries", "E105", "7:3", "at the top of pipeline.yaml"),

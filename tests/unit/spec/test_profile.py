@@ -89,7 +89,7 @@ def test_a_profile_alone_is_the_model_less_what_it_says_itself() -> None:
         (f"{PROFILE}/monitors.yaml", "every: day\n", "E108", f"{PROFILE}/monitors.yaml:1:1"),
         (f"{PROFILE}/pipelines.yaml", "seed: 1\n", "E120", f"{PROFILE}/pipelines.yaml:1:1"),
         (PIPELINE, "train: {with: {rate: null}}\n", "E101", f"{PIPELINE}:1:16"),
-        (PIPELINE, "schedule: null\n", "E108", f"{PIPELINE}:1:1"),
+        (PIPELINE, "needs: null\n", "E108", f"{PIPELINE}:1:1"),
         (GATES, "metrics: {roc_auc: {max: 0.5}}\n", "E106", f"{PROFILE}/gates.yaml:2:18"),
     ],
 )

@@ -50,6 +50,9 @@ def told(problem: Problem) -> str:
         (PIPELINE, "seed: 7\n", "", "W201", "3:3", "seed: 0"),
         (PIPELINE, "tabular", "tabluar", "E208", "1:10", 'did you mean "tabular"?'),
         (PIPELINE, "tabular", "{uses: tabular, with: {scael: true}}", "E101", "1:33", 'did you mean "scale"?'),
+        (PIPELINE, "seed: 7", 'seed: 7\nschedule: "0 25 * * 1"', "E220", "9:11", "hour '25' is not 0 to 23"),
+        (PIPELINE, "seed: 7", 'seed: 7\nschedule: "@daily"', "E220", "9:11", 'schedule: "0 2 * * 1"'),
+        (PIPELINE, "seed: 7", 'seed: 7\nschedule: "0 2 * * 1"', "W209", "9:11", "customers@latest"),
         (DATASET, "uses: file", "uses: flie", "E208", "4:16", 'did you mean "file"?'),
         (DATASET, "path: data/customers.csv", "delimiter: ;", "E102", "4:28", '"path"'),
         (DATASET, "key: id", "key: ident", "E204", "5:6", "not a column of customers@v4"),
@@ -64,6 +67,18 @@ def test_a_reference_that_leads_nowhere_is_told(path, old, new, code, at, says):
 
 def test_a_floating_version_resolves():
     assert loaded({DATA: SOUND[DATA].replace("@v4", "@latest")}).problems == ()
+
+
+def test_a_version_named_by_its_time_is_for_the_plan_to_find():
+    assert loaded({DATA: SOUND[DATA].replace("@v4", "@2026-11-24")}).problems == ()
+
+
+def test_a_schedule_is_read_in_a_time_zone_that_there_is():
+    at = {DATA: SOUND[DATA].replace("@v4", "@latest"), PIPELINE: f'{SOUND[PIPELINE]}schedule: "0 2 * * 1"\n'}
+    config = SOUND[".mlops/config.yaml"]
+    assert loaded({**at, ".mlops/config.yaml": f"{config}timezone: Europe/Berlin\n"}).problems == ()
+    (problem,) = loaded({**at, ".mlops/config.yaml": f"{config}timezone: Europe/Brelin\n"}).problems
+    assert (problem.code, problem.help) == ("E221", ('did you mean "Europe/Berlin"?',))
 
 
 def test_a_model_whose_references_fail_is_left_out_and_warnings_are_kept():

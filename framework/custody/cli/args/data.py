@@ -17,7 +17,8 @@ examples:
                                                             a dataset that is not declared yet
   custody data show customers@v1
   custody data versions customers
-  custody data refresh                                      for schedules: new data becomes a version, then apply
+  custody data refresh                                      new data of a source becomes a version; then apply
+  custody data refresh --due                                for jobs: only where a model's `schedule` has fired
   custody data verify customers --source                    also against the source as it is now
 
 exit codes: 0 done, 1 the data does not keep its contract or is damaged, 4 the source lies where it may not be read"""
@@ -38,8 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--personal", action="append", default=[], metavar="COLUMN", help="is dropped, never stored")
     add.add_argument("--sensitive", action="append", default=[], metavar="COLUMN", help="is kept for slices only")
     add.add_argument("--null", action="append", default=[], metavar="TEXT", help="of a new dataset: means missing")
-    refresh = commands.add_parser("refresh", help="read sources again, for schedules: new data becomes a version")
+    refresh = commands.add_parser("refresh", help="read sources again: new data becomes a version")
     refresh.add_argument("names", nargs="*", metavar="NAME", help="default: what models refer to as @latest")
+    refresh.add_argument("--due", action="store_true", help="only where the schedule of a model has fired")
     for name, help_ in (("show", "show a version"), ("verify", "check a version's record, bytes and digests")):
         command = commands.add_parser(name, help=help_)
         command.add_argument("name", metavar="NAME[@VERSION]", help="default: the latest version")
@@ -114,11 +116,11 @@ def _refresh(args: argparse.Namespace, out: Output) -> int:
     from custody.git.identity import find_identity
 
     project = open_project(out.directory)
-    found = refresh(project, args.names, find_identity(project.worktree.repository).actor)
+    found = refresh(project, args.names, find_identity(project.worktree.repository).actor, due=args.due)
     if out.json_mode:
         out.json([view.refreshed_json(item) for item in found])
     else:
-        out.result(view.refreshed_text(found))
+        out.result(view.refreshed_text(found, due=args.due))
     for item in found:
         if item.error:
             out.complain(error_text(item.error))

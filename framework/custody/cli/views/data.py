@@ -31,8 +31,10 @@ def added_text(added: Added) -> str:
     )
 
 
-def refreshed_text(found: Sequence[Refreshed]) -> str:
+def refreshed_text(found: Sequence[Refreshed], *, due: bool) -> str:
     """Return one line a dataset, and what follows."""
+    if not found and due:
+        return "Nothing is due: no schedule has fired since the newest version of its data was read"
     if not found:
         return "Nothing to do: no model refers to @latest of a dataset with a source"
     rows = [[one_line(item.dataset), *_refreshed(item)] for item in found]
