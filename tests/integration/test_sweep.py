@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -125,6 +126,31 @@ def test_an_interrupt_keeps_what_had_ended_and_records_nothing_of_the_rest(proje
     assert not list((project.root / ".git/custody/intents").iterdir())
 
 
+def test_a_search_goes_on_from_what_is_recorded(project: Repository) -> None:
+    pytest.importorskip("optuna")
+    space = ("--set", "train.max_depth=2..9", "--set", "train.ccp_alpha=0.0..0.1", "--sampler", "tpe", "--sample", "5")
+    first = swept(project, *space)
+    assert (len(first["combinations"]), first["sampler"]) == (5, "tpe")
+    assert len(records(project)) == 5
+    again = swept(project, *space, "--seed", "0")
+    assert len(records(project)) == 10
+    assert not endings(first).keys() & endings(again).keys()
+    other = copied(project, project.root.parent / "other")
+    other.git("update-ref", "-d", TRIALS)
+    assert endings(swept(other, *space)).keys() == endings(first).keys(), "the same draws from the same record"
+    wrong = project.here("try", "risk", "--set", "train.max_depth=0..9", "--sampler", "tpe", "--sample", "2")
+    assert wrong.code == 1
+    assert len(records(project)) == 10
+
+
+def test_a_sampler_that_is_not_installed_names_the_extra(applied: Repository) -> None:
+    if importlib.util.find_spec("optuna"):
+        pytest.skip("it is installed")
+    done = applied.here("try", "risk", "--set", "train.max_depth=2..9", "--sampler", "tpe", "--sample", "2")
+    assert done.code == 64
+    assert "pip install 'git-custody[tune]'" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -135,6 +161,7 @@ def test_an_interrupt_keeps_what_had_ended_and_records_nothing_of_the_rest(proje
         (("--set", "train.ccp_alpha=0.1..0.2"), 64, "--sample 20"),
         (("--set", "train.max_depth=1..600"), 64, "at most 500"),
         (("--set", "train.max_depth=1,2", "--sample", "0"), 64, "--sample"),
+        (("--set", "train.max_depth=2..9", "--sampler", "tpe"), 64, "--sample 20 --sampler tpe"),
         (("--write",), 64, "--write needs"),
     ],
 )

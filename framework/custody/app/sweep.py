@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from threading import Event as Cancel
@@ -17,6 +17,7 @@ from custody.app.plan import Prepared, prepare_spec
 from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.steps import Running, RunSteps
+from custody.app.sweep_history import recorded
 from custody.app.sweep_steps import SweepSteps
 from custody.app.trial import TRIED, TrialOptions, TriedModel, known_models, recorded_on, tree_to_try, tried_model
 from custody.app.trial_record import TrialRecorder, Tried
@@ -25,30 +26,35 @@ from custody.core.choice import Choice
 from custody.core.compiler import compile_graph
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.core.recording import primary_metric
-from custody.core.space import Axis, Combination, Range, grid, sample, size
+from custody.core.space import Axis, Combination, Range, corners, grid, sample, size
 from custody.domain.graph import Event, Graph, Node, Outcome, Progress
 from custody.domain.plan import Change
 from custody.domain.problem import Problem
 from custody.domain.record import RunStatus
 from custody.domain.spec import Spec
 from custody.errors import InvalidSpecError, UsageError
+from custody.kit.sampling import Sampler
 from custody.ledger.intents import Intents
 from custody.ledger.locks import apply_lock
 from custody.spec.override import override, parse_settings
 from custody.spec.space import parse_space
 
+AT_RANDOM = "random"
+ROUND = 4
+"""Combinations that a sampler draws together, whatever the cores: what it draws must not depend on the machine."""
 MOST = 500
 """Combinations of one sweep; more are a mistake more often than a wish."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """What to try of which model. `sample` combinations are drawn with `seed`; None: all of the grid."""
+    """What to try of which model. `sample` combinations are drawn by `sampler` with `seed`; None: all of the grid."""
 
     model: str
     settings: tuple[str, ...]
     sample: int | None = None
     seed: int = 0
+    sampler: str = AT_RANDOM
     jobs: int = 2
     engine: str = "inline"
 
@@ -77,6 +83,7 @@ class Sweep:
     cancelled: bool = False
     sample: int | None = None
     seed: int = 0
+    sampler: str = AT_RANDOM
 
     @property
     def best(self) -> TriedCombination | None:
@@ -86,10 +93,11 @@ class Sweep:
 
 @dataclass(slots=True)
 class _Trial:
-    """One combination while it is prepared and run."""
+    """One combination while it is prepared and run; `values` has one for each axis."""
 
     label: str
     settings: tuple[str, ...]
+    values: Combination
     prepared: Prepared
     recorder: TrialRecorder
     result: TriedModel | None = None
@@ -114,27 +122,84 @@ def sweep(project: Project, options: SweepOptions, progress: Callable[[Event], N
     nothing has been run.
     """
     axes = parse_space(options.settings)
-    combinations = _combinations(axes, options)
+    sampler = _sampler(axes, options)
+    combinations = () if sampler else _combinations(axes, options)
     tree, _ = tree_to_try(project, TrialOptions(), ())
     require_ledger(project)
     recover(project)
-    trials = list(_trials(project, options, axes, combinations, tree))
-    left = []
-    for trial in trials:
-        trial.result = next(known_models(project, trial.prepared, committed=False), None)
-        if trial.result is None and trial.change.category in TRIED:
-            left.append(trial)
-    _run(project, left, options, (progress, cancel))
-    first = trials[0]
-    model = first.prepared.spec.models[options.model]
-    runs = [trial.result.run for trial in trials if trial.result and trial.result.run]
-    metric = next((name for run in runs if (name := primary_metric(model, run))), None)
+    watch = (progress, cancel)
+    if sampler:
+        trials = _searched(project, options, axes, tree, sampler, watch)
+    else:
+        trials = _known(project, _trials(project, options, axes, combinations, tree))
+        _run(project, trials, options, watch)
+    metric = _metric(trials)
     done = tuple(TriedCombination(trial.settings, trial.result) for trial in _sorted(trials, metric))
     names = tuple(axis.name for axis in axes if isinstance(axis, Range) or len(axis.values) > 1)
     tried = Tried(tree, False, project.worktree.branch())
     where = recorded_on(project, committed=False)
-    drawn = options.sample
-    return Sweep(options.model, tried, metric, names, done, where, cancel.is_set(), drawn, options.seed)
+    how = (options.sample, options.seed, options.sampler)
+    return Sweep(options.model, tried, metric, names, done, where, cancel.is_set(), *how)
+
+
+def _sampler(axes: tuple[Axis, ...], options: SweepOptions) -> Sampler | None:
+    """Return what draws by what came of others; None where it is at random, or all there is."""
+    if options.sampler == AT_RANDOM:
+        return None
+    if options.sample is None:
+        message = f"--sampler {options.sampler} is for --sample; how many combinations are to be drawn?"
+        raise UsageError(message, code="E434", help=(f"--sample 20 --sampler {options.sampler}",))
+    _combinations(axes, options)
+    return Sampler(axes, options.sampler, options.seed)
+
+
+def _searched(
+    project: Project,
+    options: SweepOptions,
+    axes: tuple[Axis, ...],
+    tree: str,
+    sampler: Sampler,
+    watch: tuple[Callable[[Event], None], Cancel],
+) -> list[_Trial]:
+    """Try a few combinations after the other, each drawn by what is recorded of the same inputs and what came since."""
+    # every value that may be drawn is checked before anything runs
+    _specs(project, _spec(project, options, tree), options.model, axes, tuple(corners(axes)), tree)
+    known = _known(project, _trials(project, options, axes, tuple(recorded(project, options.model, axes)), tree))
+    _tell(sampler, known)
+    trials: list[_Trial] = []
+    while len(trials) < int(options.sample or 0) and not watch[1].is_set():
+        drawn = sampler.draw(min(ROUND, int(options.sample or 0) - len(trials)))
+        if not drawn:
+            break
+        tried = _known(project, _trials(project, options, axes, drawn, tree))
+        _run(project, tried, options, watch)
+        _tell(sampler, tried)
+        trials += tried
+    return trials
+
+
+def _tell(sampler: Sampler, trials: Sequence[_Trial]) -> None:
+    metric = _metric(trials)
+    for trial in trials:
+        if trial.result is not None:
+            sampler.learn(trial.values, _loss(trial, metric))
+
+
+def _known(project: Project, trials: Iterable[_Trial]) -> list[_Trial]:
+    """Return the trials, with the results of those that are recorded."""
+    found = list(trials)
+    for trial in found:
+        trial.result = next(known_models(project, trial.prepared, committed=False), None)
+    return found
+
+
+def _metric(trials: Sequence[_Trial]) -> str | None:
+    """Return the metric that combinations are sorted by."""
+    for trial in trials:
+        run = trial.result.run if trial.result else None
+        if run and (name := primary_metric(trial.prepared.spec.models[run.model], run)):
+            return name
+    return None
 
 
 def _combinations(axes: tuple[Axis, ...], options: SweepOptions) -> tuple[Combination, ...]:
@@ -160,17 +225,22 @@ def _trials(
     project: Project, options: SweepOptions, axes: tuple[Axis, ...], combinations: Sequence[Combination], tree: str
 ) -> Iterator[_Trial]:
     """Yield each combination with its plan; raises InvalidSpecError with the faults of all of them."""
-    spec = project.load_valid(tree)
-    if options.model not in spec.models:
-        raise UsageError(f"there is no model {options.model!r}", code="E601", help=("custody status",))
+    spec = _spec(project, options, tree)
     shared = Trials(project, committed=False)
     specs = _specs(project, spec, options.model, axes, combinations, tree)
     labels = set[str]()
-    for texts, own in specs:
+    for (texts, own), values in zip(specs, combinations, strict=True):
         prepared = prepare_spec(project, tree, own, Choice((options.model,)), shared)
         tried = Tried(tree, False, project.worktree.branch(), texts)
         label = _label(axes, texts, labels)
-        yield _Trial(label, texts, prepared, TrialRecorder(project, prepared, tried))
+        yield _Trial(label, texts, values, prepared, TrialRecorder(project, prepared, tried))
+
+
+def _spec(project: Project, options: SweepOptions, tree: str) -> Spec:
+    spec = project.load_valid(tree)
+    if options.model not in spec.models:
+        raise UsageError(f"there is no model {options.model!r}", code="E601", help=("custody status",))
+    return spec
 
 
 def _specs(
@@ -199,10 +269,11 @@ def _label(axes: tuple[Axis, ...], texts: tuple[str, ...], used: set[str]) -> st
 
 
 def _run(
-    project: Project, left: list[_Trial], options: SweepOptions, watch: tuple[Callable[[Event], None], Cancel]
+    project: Project, trials: list[_Trial], options: SweepOptions, watch: tuple[Callable[[Event], None], Cancel]
 ) -> None:
     """Run the steps that are left of all combinations as one graph, and record each as it ends."""
     progress, cancel = watch
+    left = [trial for trial in trials if trial.result is None and trial.change.category in TRIED]
     for trial in left:
         if not trial.change.to_run:
             trial.result = tried_model(trial.recorder, trial.change, trial.recorder.settle(trial.change))
@@ -284,14 +355,21 @@ def _sorted(trials: Sequence[_Trial], metric: str | None) -> list[_Trial]:
     """Return the combinations with the best first: those that pass, those that do not, those that failed."""
 
     def order(trial: _Trial) -> tuple[int, float]:
-        run = trial.result.run if trial.result else None
-        value = run.metrics.get(metric or "") if run else None
-        if run is None or value is None:
+        loss = _loss(trial, metric)
+        if loss is None or trial.result is None:
             return 2, 0.0
-        worse = abs(value) if metric in NEARER_ZERO_IS_BETTER else value if metric in LOWER_IS_BETTER else -value
-        return int(run.status is not RunStatus.PASSED), worse
+        return int(not _passed(trial.result)), loss
 
     return sorted(trials, key=order)
+
+
+def _loss(trial: _Trial, metric: str | None) -> float | None:
+    """Return the value of the metric, less where it is better; None where there is none."""
+    run = trial.result.run if trial.result else None
+    value = run.metrics.get(metric or "") if run else None
+    if value is None:
+        return None
+    return abs(value) if metric in NEARER_ZERO_IS_BETTER else value if metric in LOWER_IS_BETTER else -value
 
 
 def _passed(result: TriedModel) -> bool:

@@ -33,6 +33,11 @@ class Range:
     integer: bool = False
     log: bool = False
 
+    def holds(self, value: object) -> bool:
+        """Whether `value` is a number of this range."""
+        number = isinstance(value, int if self.integer else (int, float)) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]
+
     def drawn(self, share: float) -> str:
         """Return the value at `share` of the way, from 0 up to but not including 1."""
         low, high = (self.low, self.high + 1) if self.integer else (self.low, self.high)
@@ -69,6 +74,17 @@ def sample(axes: Sequence[Axis], count: int, seed: int) -> tuple[Combination, ..
             break
         found.setdefault(tuple(_drawn(axis, rng.random()) for axis in axes))
     return tuple(found)
+
+
+def corners(axes: Sequence[Axis]) -> Iterator[Combination]:
+    """Yield few combinations in which every value to choose and both ends of every range occur."""
+    ends = [axis.values if isinstance(axis, Choice) else _ends(axis) for axis in axes]
+    for place in range(max(map(len, ends), default=0)):
+        yield tuple(values[min(place, len(values) - 1)] for values in ends)
+
+
+def _ends(axis: Range) -> tuple[str, str]:
+    return (str(int(axis.low)), str(int(axis.high))) if axis.integer else (repr(axis.low), repr(axis.high))
 
 
 def _count(axis: Axis) -> int | None:

@@ -21,6 +21,7 @@ examples:
   custody try churn --set train.max_depth=6
   custody try churn --set train.max_depth=4,6,8 --set train.min_samples_leaf=1,5      all six combinations
   custody try churn --set train.learning_rate=log:1e-3..0.3 --set train.max_depth=2..8 --sample 20
+  custody try churn --set train.max_depth=2..8 --sample 20 --sampler tpe
   custody try --commit                      the commit, shared: after the merge, apply takes its results over
 
 exit codes: 0 done (of several combinations: one passes its gates), 1 all failed (or --commit and the tree is
@@ -40,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="e.g. train.max_depth=6, seed=3; to try several: 4,6,8 or 2..8, with --sample also 0.01..0.3, log:1e-4..1",
     )
     parser.add_argument("--sample", type=int, metavar="N", help="try N combinations drawn at random")
+    parser.add_argument(
+        "--sampler",
+        choices=("random", "tpe", "cmaes", "qmc"),
+        default="random",
+        help="what draws them: at random, or by what came of others, with git-custody[tune]",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another draw of --sample (default 0)")
     parser.add_argument("--write", action="store_true", help="write what --set says to pipeline.yaml as well")
     parser.add_argument("--commit", action="store_true", help="try the commit, which must be clean, for apply to adopt")
@@ -114,7 +121,9 @@ def _sweep(project: Project, args: argparse.Namespace, out: Output, jobs: int) -
     if args.commit or args.write:
         option = "--commit" if args.commit else "--write"
         raise UsageError(f"{option} is for one combination, and --set names several", code="E433", help=(_WRITE,))
-    options = SweepOptions(args.models[0], tuple(args.settings), args.sample, args.seed, jobs, args.engine)
+    options = SweepOptions(
+        args.models[0], tuple(args.settings), args.sample, args.seed, args.sampler, jobs, args.engine
+    )
     cancel = Cancel()
     with outcome(project.state_dir, "try") as last, interruptible(cancel) as signals:
         with shown(out) as progress:

@@ -54,6 +54,7 @@ def to_json(found: Sweep, exit_code: int) -> dict[str, Any]:
         "metric": found.metric,
         "varies": list(found.axes),
         "sample": found.sample,
+        "sampler": found.sampler if found.sample is not None else None,
         "seed": found.seed if found.sample is not None else None,
         "exit_code": exit_code,
         "cancelled": found.cancelled,
@@ -63,7 +64,8 @@ def to_json(found: Sweep, exit_code: int) -> dict[str, Any]:
 
 
 def _header(found: Sweep) -> str:
-    drawn = f", drawn with seed {found.seed}" if found.sample is not None else ""
+    by = "" if found.sampler == "random" else f" by {found.sampler}"
+    drawn = f", drawn{by} with seed {found.seed}" if found.sample is not None else ""
     how = f"{plural(len(found.combinations), 'combination')} of {', '.join(map(one_line, found.axes))}{drawn}"
     return f"{Tone.STRONG(one_line(found.model))}  {how}"
 
