@@ -37,6 +37,12 @@ TABULAR = "tabular"
 ATTEMPTS = 3
 LEDGER, TRIALS = "mlops/ledger", "mlops/trials"
 
+_SHARES = frozenset(
+    {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "brier"}
+    | {"selection_rate", "f1_macro", "precision_macro", "recall_macro", "roc_auc_ovr"}
+)
+"""The metrics that lie between 0 and 1."""
+_POSITIVE = frozenset({"log_loss", "rmse", "mae", "median_ae", "max_error"})
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _EXCLUSIVE = (
@@ -257,10 +263,29 @@ def _gate_contradictions(document: Document) -> Iterator[Problem]:
         for name, rules in document.value.get(part, {}).items():
             dotted = f"{part}.{name}"
             yield from _bounds(document, dotted, rules)
+            yield from _reach(document, dotted, str(rules.get("metric", name)), rules)
             if not any(limit in rules for limit in limits):
                 place = document.places.get(f"{dotted}#key")
                 message = f"`{say(dotted, quote=False)}` has no limit: nothing would be judged"
                 yield Problem("E106", message, place, help=(f"add one of {', '.join(limits)}",))
+
+
+def _reach(document: Document, dotted: str, metric: str, rules: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the limits that no value of the metric keeps."""
+    least = 0 if metric in _SHARES | _POSITIVE else None
+    greatest = 1 if metric in _SHARES or metric == "r2" else None
+    low, high = rules.get("min"), rules.get("max")
+    if low is not None and greatest is not None and low > greatest:
+        advice = f"{low:g} % is {low / 100:g}" if 2 <= low <= 100 else "set another limit"  # noqa: PLR2004
+        message = (
+            f"`{say(f'{dotted}.min', quote=False)}` is {say(low)}, and {metric} is at most {greatest}: no run passes"
+        )
+        yield Problem("E106", message, document.place(f"{dotted}.min"), help=(advice,))
+    if high is not None and least is not None and high < least:
+        message = (
+            f"`{say(f'{dotted}.max', quote=False)}` is {say(high)}, and {metric} is at least {least}: no run passes"
+        )
+        yield Problem("E106", message, document.place(f"{dotted}.max"), help=("set another limit",))
 
 
 def _bounds(document: Document, dotted: str, rules: Mapping[str, Any]) -> Iterator[Problem]:
