@@ -148,8 +148,8 @@ def dataset_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
     kind = str(manifest.columns.get(dataset.time or "", {}).get("kind", "")).partition(".")[0]
     if kind in {"string", "boolean"}:
         message = f"time {say(dataset.time)} is of type {kind}: it orders rows, and is no time"
-        advice = f"columns: {{{dataset.time}: {{type: date}}}}, and add a version; or name another column"
-        yield _warning("W209", message, dataset.document.place("time"), advice)
+        edit = f"columns: {{{dataset.time}: {{type: date}}}}, and add a version; or name another column"
+        yield _warning("W209", message, dataset.document.place("time"), edit)
     for column in dataset.columns:
         if column not in manifest.columns:
             place = dataset.document.places.get(f"columns.{column}#key")
