@@ -263,7 +263,7 @@ def test_a_session_on_a_real_repository(tmp_path: Path) -> None:
     run = history.run(history.first)
     history.record(run)
     history.promote(run)
-    assert "roc_auc 0.9123" in custody(history, "status").stdout
+    assert "roc_auc 0.9123" in custody(history, "status", "churn").stdout
     assert [item["kind"] for item in json.loads(custody(history, "log", "--json").stdout)] == [
         "promotion",
         "register",
