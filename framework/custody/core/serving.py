@@ -38,14 +38,20 @@ class _Stages:
 def departures(moves: Iterable[Headline]) -> dict[str, tuple[Departure, ...]]:
     """Return what has left the stages of each model, oldest first; `moves` are in landing order.
 
-    A move that did not take effect is left out: it names another run than the stage pointed to.
+    A move that did not take effect is left out: it names another run than the stage pointed to. A hold of a former name
+    is about the model that had it.
     """
     models: dict[str, _Stages] = {}
+    renamed: dict[str, str] = {}
     for item in moves:
         if item.kind == Kind.RENAME:
             models[item.model] = models.pop(item.before or "", _Stages())
+            renamed[item.before or ""] = item.model
             continue
-        stages = models.setdefault(item.model, _Stages())
+        name = item.model
+        while item.kind == Kind.HOLD and name not in models and name in renamed:
+            name = renamed[name]
+        stages = models.setdefault(name, _Stages())
         if item.kind == Kind.RETIRE:
             for stage in list(stages.present):
                 stages.move(stage, None, item)
