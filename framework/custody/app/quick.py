@@ -6,7 +6,7 @@ The plan is the one that `app/plan.py` makes of everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from custody.app import configured
@@ -30,7 +30,20 @@ _MANY = 200
 """Models beyond which all datasets are read: asking each for its own would cost as much."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """A plan, and what the specs say of the stages of each model."""
+
+    plan: Plan
+    stages: Mapping[str, Mapping[str, str]]
+
+
 def quick_plan(project: Project, *, revision: str | None = None) -> Plan:
+    """Plan as `quick` does, which raises the same."""
+    return quick(project, revision=revision).plan
+
+
+def quick(project: Project, *, revision: str | None = None) -> Quick:
     """Plan the working tree, or the commit `revision`, against the ledger.
 
     Raises InvalidSpecError where the specs have errors, LedgerError where a shared ledger was not fetched.
@@ -38,13 +51,23 @@ def quick_plan(project: Project, *, revision: str | None = None) -> Plan:
     state, last = state_at_head(project.worktree.repository, project.config)
     seen = recognise(project, revision, state) if state.head else None
     if seen and seen.complete:
-        return _nothing(project, revision, state, seen, last)
+        return Quick(_nothing(project, revision, state, seen, last), _stages(seen, {}))
     from custody.app.branch import require_ledger
     from custody.app.plan import prepare
 
     require_ledger(project)
     # where there are errors, all is read: their words tell of what else there is
-    return (_rest(project, revision, state, seen) if seen else None) or prepare(project, revision).plan
+    if seen and (rest := _rest(project, revision, state, seen)):
+        return rest
+    prepared = prepare(project, revision)
+    return Quick(prepared.plan, _stages(None, prepared.spec.models))
+
+
+def _stages(seen: Recognised | None, models: Mapping[str, ModelSpec]) -> dict[str, Mapping[str, str]]:
+    found: dict[str, Mapping[str, str]] = {name: model.stages for name, model in models.items()}
+    if seen:
+        found |= {name: dict(item.stages) for name, item in seen.models.items() if item.standing is Standing.UNCHANGED}
+    return found
 
 
 def _nothing(project: Project, revision: str | None, state: State, seen: Recognised, last: Entry | None) -> Plan:
@@ -65,7 +88,7 @@ def _nothing(project: Project, revision: str | None, state: State, seen: Recogni
     )
 
 
-def _rest(project: Project, revision: str | None, state: State, seen: Recognised) -> Plan | None:
+def _rest(project: Project, revision: str | None, state: State, seen: Recognised) -> Quick | None:
     """Plan what is not recognised, remember what came of it, and add what is.
 
     None where there are errors, or where a model reads another one or was called otherwise: their plans hang together.
@@ -89,9 +112,9 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     }
     plan = prepared.plan
     together = sorted((*plan.changes, *_unchanged(project, seen)), key=lambda change: change.model)
-    return replace(
-        plan, changes=tuple(together), ledger_head=state.head, warnings=_warnings(seen, spec.warnings, sights)
-    )
+    warnings = _warnings(seen, spec.warnings, sights)
+    whole = replace(plan, changes=tuple(together), ledger_head=state.head, warnings=warnings)
+    return Quick(whole, _stages(seen, spec.models))
 
 
 def _to_rename(model: ModelSpec, state: State) -> bool:

@@ -89,7 +89,14 @@ class _Notes:
         code = self._prepared.code.get(model.name, {})
         sights = tuple(problem for item in code.values() for problem in item.warnings)
         warnings = tuple(self._said.get(model.directory, ()))
-        return replace(found, run=change.run, annotations=change.annotations, warnings=warnings, sights=sights)
+        return replace(
+            found,
+            stages=tuple(model.stages.items()),
+            run=change.run,
+            annotations=change.annotations,
+            warnings=warnings,
+            sights=sights,
+        )
 
     def _settled(self, model: ModelSpec, change: Change | None) -> bool:
         """Whether nothing is to be done, and that hangs on nothing else than the ids of a finding.

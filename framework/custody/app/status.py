@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from custody.app.branch import require_ledger
-from custody.app.plan import Prepared, prepare
 from custody.app.project import Project
+from custody.app.quick import Quick, quick
 from custody.core.deployments import Standing, standing
 from custody.core.holds import hold_words
 from custody.core.serving import Departure, departures
@@ -85,7 +85,7 @@ class _Known:
 
     project: Project
     state: State
-    planned: Prepared | None
+    planned: Quick | None
     last: Mapping[str, Headline]
     ended: Mapping[str, tuple[str, str]]
     left: Mapping[str, tuple[Departure, ...]]
@@ -100,10 +100,10 @@ def read_status(project: Project, models: Sequence[str] = ()) -> Status:
     require_ledger(project)
     ledger = project.ledger
     state = ledger.state()
-    planned: Prepared | None = None
+    planned: Quick | None = None
     problem = ""
     try:
-        planned = prepare(project, None)
+        planned = quick(project)
     except InvalidSpecError as error:
         problem = f"{error.message}: {error.problems[0].message}" if error.problems else error.message
     plan = planned.plan if planned else None
@@ -130,8 +130,8 @@ def _status(known: _Known, name: str, change: Change | None) -> ModelStatus:
     serving = _serving(project, recorded)
     data_at = _data_at(known.state, serving)
     commit, status = known.ended.get(name, ("", ""))
-    spec = known.planned.spec.models.get(name) if known.planned else None
-    declared = spec is not None or (project.root / project.config.models / name / "model.yaml").is_file()
+    pinned = known.planned.stages.get(name) if known.planned else None
+    declared = pinned is not None or (project.root / project.config.models / name / "model.yaml").is_file()
     return ModelStatus(
         model=name,
         declared=declared,
@@ -144,7 +144,7 @@ def _status(known: _Known, name: str, change: Change | None) -> ModelStatus:
         retired=recorded.retired,
         holds=recorded.holds,
         held=tuple(hold_words(hold, recorded) for hold in recorded.holds),
-        pinned=dict(spec.stages) if spec else {},
+        pinned=pinned or {},
         live=tuple(Live(item, standing(recorded, item)) for item in recorded.deployed),
         left=tuple(_left(recorded, item) for item in reversed(known.left.get(name, ()))),
         data_at=data_at,

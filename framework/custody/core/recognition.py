@@ -16,7 +16,7 @@ from custody.digest import sha256
 from custody.domain.plan import Reason
 from custody.domain.problem import Place, Problem, Severity
 
-FORMAT = 1
+FORMAT = 2
 Files = tuple[tuple[str, str | None], ...]
 """Paths with the blob ids that were there; None for a name that was looked up and not found."""
 Data = tuple[str, str, str]
@@ -43,6 +43,8 @@ class ModelFinding:
     ledger: str
     data: Data | None = None
     files: Files = ()
+    stages: tuple[tuple[str, str], ...] = ()
+    """What its spec says of each stage."""
     run: str | None = None
     annotations: tuple[Reason, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -127,14 +129,14 @@ class Here:
 
 
 def _row(item: ModelFinding, shared: dict[Any, int]) -> list[Any]:
-    places = [shared.setdefault(one, len(shared)) for one in (item.data or (), item.files)]
+    places = [shared.setdefault(one, len(shared)) for one in (item.data or (), item.files, item.stages)]
     row: list[Any] = [item.standing, item.own, item.ledger, *places, item.run]
     said = (item.annotations, item.warnings, item.sights)
     return [*row, *([asdict(one) for one in kind] for kind in said)] if any(said) else row
 
 
 def _model(row: list[Any], shared: list[Any]) -> ModelFinding:
-    standing, own, ledger, data, files, run, *said = row
+    standing, own, ledger, data, files, stages, run, *said = row
     annotations, warnings, sights = said or ((), (), ())
     return ModelFinding(
         Standing(standing),
@@ -142,6 +144,7 @@ def _model(row: list[Any], shared: list[Any]) -> ModelFinding:
         ledger,
         shared[data] or None,
         shared[files],
+        shared[stages],
         run,
         tuple(map(_reason, annotations)),
         tuple(map(_problem, warnings)),
