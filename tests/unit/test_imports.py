@@ -51,7 +51,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["check"], ["plan"], ["status"], ["trace", "churn"], ["log"], ["runs"], ["show", "churn"]],
+    [["--help"], ["check"], ["plan"], ["status"], ["trace", "churn"], ["log"], ["runs"], ["show", "churn"], ["find"]],
     ids=lambda value: value[0],
 )
 def test_nothing_heavy(history: History, arguments: list[str]) -> None:

@@ -148,8 +148,6 @@ def _remarks(item: ModelStatus) -> Iterator[str]:
 
 def _details(item: ModelStatus) -> Iterator[str]:
     run = item.serving
-    yield ""
-    yield Tone.STRONG(one_line(item.model))
     facts = [("metrics", metrics_text(run, 3))] if run and run.metrics else []
     facts += [("gates", run.verdict.count)] if run and run.verdict and run.verdict.gates else []
     facts += [("data", f"{when(item.data_at)}, {age(item.data_age)} old")] if item.data_at else []
@@ -161,6 +159,8 @@ def _details(item: ModelStatus) -> Iterator[str]:
         by = one_line(live.item.by.partition(" <")[0])
         facts.append(("live", f"{_live(live)}: {live.item.stage}, said by {by} on {when(live.item.at)}{told}"))
     facts += [("before", _left(left)) for left in item.left]
+    if facts:
+        yield from ("", Tone.STRONG(one_line(item.model)))
     yield from (f"  {line}" for line in columns([[Tone.FAINT(one_line(name)), words] for name, words in facts]))
 
 
