@@ -90,7 +90,7 @@ def _checked(told: Told) -> None:
     if not _WHERE.fullmatch(told.where) or told.where == NONE:
         message = f"{told.where!r} cannot be the name of a place: letters, digits and . _ : / @ -, 64 at most"
         raise UsageError(message, code="E648", help=("--where eu-cluster",))
-    if not keeps(schema("model")["properties"]["stages"], {told.stage: "auto"}):
+    if told.stage == NONE or not keeps(schema("model")["properties"]["stages"], {told.stage: "auto"}):
         raise UsageError(f"{told.stage!r} cannot be a stage", code="E648", help=("--stage production",))
     if told.artifact and not _DIGEST.fullmatch(told.artifact):
         message = f"{told.artifact!r} is no digest: sha256: and 64 digits"

@@ -181,7 +181,8 @@ def _hold(state: ModelState, record: Record) -> ModelState:
     stage, target = effect.get("stage"), effect.get("to")
     if not isinstance(stage, str) or any(hold.record == record.id for hold in state.holds):
         return state
-    reason, by, at = (str(effect.get(name)) for name in ("reason", "by", "at"))
+    # a trailer says `none` where there is nothing, and may be a person's word
+    reason, by, at = (str(effect.get(name) or "none") for name in ("reason", "by", "at"))
     hold = Hold(record.id, stage, effect.get("from"), target, reason, by, at)
     held = replace(state, holds=(*state.holds, hold))
     pointer = state.stages.get(stage)

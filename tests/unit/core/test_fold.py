@@ -152,6 +152,13 @@ def test_what_runs_where_is_what_was_said_last_and_moves_nothing() -> None:
     assert decode_stages("churn", encode_stages(tree.churn)) == tree.churn
 
 
+def test_a_reason_that_reads_as_nothing_is_kept_as_it_was_written() -> None:
+    written, read = Tree(), Tree()
+    for tree, reason in ((written, "none"), (read, None)):
+        tree.add(Kind.HOLD, stage="production", to=None, reason=reason, by="Bob", at="2026-11-24", **{"from": None})
+    assert written.files == read.files
+
+
 def state_of(tree: Tree, name: str) -> ModelState:
     return decode_stages(name, tree.files.get(f"models/{name}/stages.json"))
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custody.core.deployments import deployed_record
 from custody.core.recording import Source, gc_record
-from custody.domain.record import Kind, Record
+from custody.core.renames import rename_record
+from custody.domain.record import Deployed, Kind, ModelState, Record, Version
 from custody.errors import LedgerError
 from custody.git.objects import Person, RawCommit
 from custody.ledger.codec import clean_line, decode, effect_of, encode, notes_of, parse_trailers
@@ -216,3 +218,66 @@ def test_git_reads_the_same_trailers(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines() == [f"{key}: {value}" for key, value in parse_trailers(message.encode())]
     assert "forged" not in done.stdout
+
+
+DEPLOYED = """\
+deployed churn: production at eu-cluster is v2: by hand
+
+Record: 9f1c2a7be04d5a12
+Kind: deployed
+Format: 1
+Where: eu-cluster
+Stage: production
+Version: v2
+Run: 1a2b3c4d5e6f7a8b
+Artifact: none
+By: Ann <ann@example.org>
+At: 2026-11-24T18:20:00+00:00
+Remark: by hand
+Model: churn
+Code: {code}
+Behalf: Ann <ann@example.org>
+Note: {commit} production at eu-cluster: deployed, by hand
+Tool: custody 0.1.0
+"""
+RENAME = """\
+rename churn: it is leavers now, 1 version
+
+Record: 9f1c2a7be04d5a13
+Kind: rename
+Format: 1
+Was: churn
+At: 2026-11-24T18:20:00+00:00
+Model: leavers
+Code: {code}
+Behalf: Ann <ann@example.org>
+Note: {code}
+Tool: custody 0.1.0
+"""
+AT, CODE, COMMIT = "2026-11-24T18:20:00+00:00", "e" * 40, "d" * 40
+SOURCE = Source(CODE, "Ann <ann@example.org>")
+
+
+def test_the_stored_record_of_what_is_deployed_is_written_and_read_alike() -> None:
+    text = DEPLOYED.format(code=CODE, commit=COMMIT)
+    where = ("eu-cluster", "production", "v2", "1a2b3c4d5e6f7a8b")
+    item = Deployed("9f1c2a7be04d5a12", *where, None, "Ann <ann@example.org>", AT, "by  hand")
+    record = deployed_record(ModelState("churn"), item, SOURCE, COMMIT)
+    assert encode(record, TOOL) == text
+    entry = decode(stored(text))
+    assert entry is not None
+    assert effect_of(entry) == record.effect
+    assert list(notes_of(entry)) == [(COMMIT, "production at eu-cluster: deployed, by hand")]
+
+
+def test_the_stored_record_of_a_rename_is_written_and_read_alike() -> None:
+    text = RENAME.format(code=CODE)
+    former = ModelState("churn", versions={"v1": Version("v1", "run-1", None, "r")}, records=3)
+    record = rename_record("9f1c2a7be04d5a13", "leavers", "churn", (former, ModelState("leavers")), SOURCE, AT)
+    assert record is not None
+    assert encode(record, TOOL) == text
+    entry = decode(stored(text))
+    assert entry is not None
+    assert effect_of(entry) == record.effect == {"was": "churn", "at": AT}
+    taken = ModelState("leavers", was=("churn",))
+    assert rename_record("9f1c2a7be04d5a13", "leavers", "churn", (former, taken), SOURCE, AT) is None
