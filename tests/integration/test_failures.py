@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ def left_behind(project: Repository) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["inline", "prefect"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_is_recorded_and_finished_steps_are_kept(
     fresh: Repository, engine: str, number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -126,6 +127,25 @@ def test_an_interrupt_is_recorded_and_finished_steps_are_kept(
     with_step(fresh, "pass")
     assert fresh.apply().code == 0
     assert fresh.ran("risk") == ["train", "evaluate"]
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_is_an_interrupt(fresh: Repository, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    with_step(fresh, f"with open({str(gate)!r}, 'w') as gate: gate.write('here')\nwhile True: time.sleep(60)")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(fresh.root)
+        command = fresh.command("apply", "--engine", "inline")
+        os.execve(command[0], command, fresh.variables())
+    with gate.open() as reader:
+        assert reader.read() == "here"
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert fresh.run_json("risk")["status"] == "interrupted"
+    assert left_behind(fresh) == []
 
 
 @pytest.mark.slow

@@ -31,6 +31,10 @@ class SharedStore:
         self._lock = threading.Lock()
         self._groups: dict[str, set[str]] = {}
 
+    def ready(self) -> None:
+        """Raise StoreError where nothing could be stored now."""
+        self.files.ready()
+
     def put(self, data: bytes) -> str:
         """Store `data`, as `FileStore` does."""
         return self.files.put(data)

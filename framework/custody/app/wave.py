@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from custody.app.code import materialise
@@ -17,6 +19,7 @@ from custody.core.compiler import compile_graph
 from custody.domain.graph import Graph
 from custody.domain.plan import Change
 from custody.domain.spec import Spec
+from custody.errors import CustodyError
 from custody.ledger.intents import Intents
 
 
@@ -36,10 +39,15 @@ class Wave:
 
 
 def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | None:
-    """Return the wave of a plan; None where no step has to run. Opens the intents."""
+    """Return the wave of a plan; None where no step has to run. Opens the intents.
+
+    Raises StoreError or CustodyError where nothing could be kept, before anything has begun.
+    """
     changes = {change.model: change for change in prepared.plan.active if change.to_run}
     if not changes:
         return None
+    project.store.ready()
+    _writable(project.state_dir)
     graph = compile_graph(
         changes.values(), prepared.spec.models, lambda model, step: settings_of(project, prepared.spec, model, step)
     )
@@ -53,6 +61,16 @@ def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | 
         prepared.spec.config.extensions,
     )
     return Wave(graph, steps, changes, runs)
+
+
+def _writable(state: Path) -> None:
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=state):
+            return
+    except OSError as error:
+        message = f"the state folder {state} cannot be written to: {error.strerror}"
+        raise CustodyError(message, code="E608", help=(f"df -h {state.parent}", f"ls -ld {state}")) from error
 
 
 def _running(project: Project, prepared: Prepared, recorder: Recorder, change: Change) -> Running:

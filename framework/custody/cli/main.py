@@ -6,6 +6,7 @@ Nothing but argparse is imported until a verb is known, and then only that verb'
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -32,6 +33,7 @@ GROUPS = (
 )
 """All other verbs, grouped by the question they answer."""
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
 BUG, INTERRUPTED, PIPE_CLOSED, USAGE = 3, 130, 141, 64
 
 _HELP = re.compile(r'^HELP = "([^"\\\n]+)"$', re.MULTILINE)
@@ -146,12 +148,21 @@ def _guarded(work: Callable[[], int], out: Output) -> int:
     except KeyboardInterrupt:
         out.complain("Interrupted.")
         return INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # an OSError too, so it comes first
         # the reader has gone (`custody log | head`); keep the interpreter quiet when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, logged whole
-        return _bug(error, out)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a full disk, or a bug, logged whole
+        full = isinstance(error, OSError) and error.errno in _NO_ROOM
+        return _fail(_no_room(error), out) if full else _bug(error, out)
+
+
+def _no_room(error: Exception) -> CustodyError:
+    """Return in words that a disk is full or may not be written to."""
+    name = getattr(error, "filename", None)
+    path = Path(name) if isinstance(name, str) else None
+    message = f"a file cannot be written: {getattr(error, 'strerror', '')}{f': {path}' if path else ''}"
+    return CustodyError(message, code="E609", help=(f"df -h {path.parent if path else '.'}",))
 
 
 def _fail(error: CustodyError, out: Output) -> int:

@@ -67,8 +67,21 @@ class FileStore:
             raise StoreError(f"{path} was changed while it was copied", help=("run the command again",))
         return digest
 
+    def ready(self) -> None:
+        """Raise StoreError where nothing could be stored now."""
+        try:
+            incoming = self._incoming()
+            _refuse_full_disk(self.root, 0)
+            with tempfile.TemporaryFile(dir=incoming):
+                return
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+
     def get(self, digest: str) -> bytes:
-        """Return the bytes, verified; raises StoreError where they are missing or damaged."""
+        """Return the bytes, verified; raises StoreError where they are missing or damaged.
+
+        Damaged ones are set aside, so that whoever needs them next fetches or makes them anew.
+        """
         path = self._place(digest)
         try:
             with _open(path) as file:
@@ -79,7 +92,7 @@ class FileStore:
             raise StoreError(f"object {digest[:12]}… cannot be read: {error.strerror} ({path})") from error
         found = hashlib.sha256(data).hexdigest()
         if found != digest:
-            raise _damaged(digest, path, found)
+            raise _damaged(digest, path, found, self._set_aside(path))
         return data
 
     def digest_of(self, digest: str) -> str:
@@ -130,11 +143,10 @@ class FileStore:
         try:
             return self._write_aside(pieces, size)
         except OSError as error:
-            raise StoreError(f"the content store {self.root} cannot be written to: {error.strerror}") from error
+            raise _unwritable(self.root, error) from error
 
     def _write_aside(self, pieces: Iterable[bytes], size: int) -> str:
-        incoming = self.root / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
+        incoming = self._incoming()
         self._sweep(incoming)
         _refuse_full_disk(self.root, size)
         handle, name = tempfile.mkstemp(dir=incoming)
@@ -159,10 +171,27 @@ class FileStore:
             return
         target = self._place(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir() and not target.is_symlink():
+            self._set_aside(target)
         # a rename replaces what is damaged, and is harmless where another process was quicker
         aside.replace(target)
         for directory in (target.parent, target.parent.parent, self.root):
             _sync_directory(directory)
+
+    def _incoming(self) -> Path:
+        incoming = self.root / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        return incoming
+
+    def _set_aside(self, path: Path) -> Path | None:
+        """Move what is no object out of the place of one, and return where to; None where that cannot be done."""
+        aside = self.root / "damaged" / f"{path.parent.name}{path.name}-{time.time_ns()}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            path.replace(aside)
+        except OSError:
+            return None
+        return aside
 
     def _sweep(self, incoming: Path) -> None:
         """Remove, once a store, what processes that died have left unfinished."""
@@ -215,10 +244,14 @@ def _missing(digest: str, root: Path) -> StoreError:
     return StoreError(f"object {digest[:12]}… is not in the content store {root}", code="store.missing")
 
 
-def _damaged(digest: str, path: Path, found: str) -> StoreError:
-    return StoreError(
-        f"object {digest[:12]}… is damaged: its bytes have the digest {found[:12]}…; "
-        "remove it and run the command again, which fetches or makes it anew",
-        code="store.damaged",
-        help=(f"rm -f {path}",),
-    )
+def _damaged(digest: str, path: Path, found: str, aside: Path | None) -> StoreError:
+    what = f"object {digest[:12]}… is damaged: its bytes have the digest {found[:12]}…; "
+    again = "run the command again, which fetches or makes it anew"
+    if aside is not None:
+        return StoreError(f"{what}{again}", code="store.damaged", help=(f"ls -l {aside}   it was set aside",))
+    return StoreError(f"{what}remove it and {again}", code="store.damaged", help=(f"rm -f {path}",))
+
+
+def _unwritable(root: Path, error: OSError) -> StoreError:
+    message = f"the content store {root} cannot be written to: {error.strerror}"
+    return StoreError(message, code="store.unwritable", help=(f"df -h {root}", f"ls -ld {root}"))

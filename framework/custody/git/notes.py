@@ -59,8 +59,8 @@ def rewrite_notes(repository: Repository, lines: Mapping[str, Sequence[str]], up
     wanted = {target: list(dict.fromkeys(found)) for target, found in lines.items()}
     for _ in range(_TRIES):
         head = read_ref(repository, NOTES_REF)
-        base = repository.commit(head).tree if head else None
-        kept = {target: (path, blob) for target, path, blob in _leaves(repository, base) if target in wanted}
+        base, notes = _whole(repository, head)
+        kept = {target: (path, blob) for target, path, blob in notes if target in wanted}
         blobs = {}
         for target, found in wanted.items():
             path, blob = kept.get(target, (f"{target[:2]}/{target[2:]}", None))
@@ -71,10 +71,19 @@ def rewrite_notes(repository: Repository, lines: Mapping[str, Sequence[str]], up
         if tree == base:
             return None
         message = f"notes: made again from the ledger\n\nLedger: {upto}\n"
-        commit = repository.write_commit(tree, (head,) if head else (), message, author)
+        commit = repository.write_commit(tree, (head,) if head and base else (), message, author)
         if move_ref(repository, NOTES_REF, head, commit, "custody: notes"):
             return commit
     raise GitError(f"{NOTES_REF} is moved by others all the time", help=("git log -3 refs/notes/mlops",))
+
+
+def _whole(repository: Repository, head: str | None) -> tuple[str | None, list[tuple[str, str, str]]]:
+    """Return the tree of the notes at `head` and what it holds; nothing where they cannot be read."""
+    try:
+        tree = repository.commit(head).tree if head else None
+        return tree, list(_leaves(repository, tree))
+    except GitError:
+        return None, []
 
 
 def _leaves(repository: Repository, tree: str | None, prefix: str = "") -> Iterator[tuple[str, str, str]]:

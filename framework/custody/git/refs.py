@@ -22,7 +22,9 @@ def read_ref(repository: Repository, name: str) -> str | None:
         reference = repository.raw.references.get(name)
         return None if reference is None else str(reference.resolve().target)
     except FAILURES as error:
-        raise GitError(f"{name} cannot be read: {error}", help=(f"git show-ref {name}",)) from error
+        known = f"tail -3 .git/logs/{name}   the commits that it pointed to last, in the second column"
+        again = f"rm .git/{name}; git update-ref {name} COMMIT"
+        raise GitError(f"{name} cannot be read: {error}", help=(known, again)) from error
 
 
 def move_ref(repository: Repository, name: str, old: str | None, new: str, reason: str) -> bool:

@@ -39,9 +39,12 @@ class GitWorktree:
         return self.repository.common_dir
 
     def head(self) -> str | None:
-        """The commit id of HEAD; None where there is no commit yet."""
+        """The commit id of HEAD; None where there is no commit yet. Raises GitError where HEAD cannot be read."""
         raw = self.repository.raw
-        return None if raw.head_is_unborn else str(raw.head.target)
+        try:
+            return None if raw.head_is_unborn else str(raw.head.target)
+        except FAILURES as error:
+            raise GitError(f"HEAD cannot be read: {error}", help=("git symbolic-ref HEAD refs/heads/main",)) from error
 
     def branch(self) -> str | None:
         """The name of the branch that is checked out, also before its first commit; None on a detached HEAD."""

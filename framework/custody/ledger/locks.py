@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ def apply_lock(common_dir: Path, wait: float = 0.0) -> Iterator[None]:
             time.sleep(_PAUSE)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(tz=UTC).isoformat()}
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(holder).encode(), 0)
+        with suppress(OSError):  # on a full disk: it says who holds the lock, which holds all the same
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield
         os.ftruncate(handle, 0)
     finally:

@@ -146,10 +146,10 @@ def dataset_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
             advice = meant(column, manifest.stored_columns)
             yield Problem("E204", message, dataset.document.place(key), help=advice)
     kind = str(manifest.columns.get(dataset.time or "", {}).get("kind", "")).partition(".")[0]
-    if kind in {"string", "boolean"}:
+    if dataset.time and kind in {"string", "boolean"}:
         message = f"time {say(dataset.time)} is of type {kind}: it orders rows, and is no time"
-        edit = f"columns: {{{dataset.time}: {{type: date}}}}, and add a version; or name another column"
-        yield _warning("W209", message, dataset.document.place("time"), edit)
+        typed = f"columns: {{{dataset.time}: {{type: date}}}}, and add a version; or name another column"
+        yield _warning("W209", message, dataset.document.place("time"), typed)
     for column in dataset.columns:
         if column not in manifest.columns:
             place = dataset.document.places.get(f"columns.{column}#key")

@@ -64,7 +64,9 @@ def test_a_damaged_object_is_refused_and_can_be_stored_again(store: FileStore) -
     path.write_bytes(b"jello")
     with pytest.raises(StoreError, match="object 2cf24dba5fb0… is damaged") as caught:
         store.get(HELLO)
-    assert caught.value.help == (f"rm -f {path}",)
+    (aside,) = (store.root / "damaged").iterdir()
+    assert caught.value.help == (f"ls -l {aside}   it was set aside",)
+    assert not store.has(HELLO)
     store.put(b"hello")
     assert store.get(HELLO) == b"hello"
 

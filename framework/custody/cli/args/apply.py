@@ -1,4 +1,4 @@
-"""`custody apply`: reconcile the recorded state with the specs; owns what Ctrl-C and SIGTERM do meanwhile."""
+"""`custody apply`: reconcile the recorded state with the specs; owns what Ctrl-C, SIGTERM and SIGHUP do meanwhile."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from threading import Event as Cancel
 from types import FrameType
 from typing import Any
@@ -27,7 +27,7 @@ examples:
   custody apply --expect 7c1e90d    refuse where the plan is not the one that was reviewed
 
 exit codes: 0 done, 1 all failed, 4 a gate or a rule refused, 5 the plan differs, 6 locked, 7 partly done
-or not yet shared, 130/143 interrupted (what had finished is recorded; apply again goes on)"""
+or not yet shared, 129/130/143 interrupted (what had finished is recorded; apply again goes on)"""
 
 FAILED, REFUSED, PARTLY = 1, 4, 7
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)?")
@@ -98,19 +98,27 @@ def exit_code(applied: Applied, signals: list[int]) -> int:
 
 @contextmanager
 def interruptible(cancel: Cancel) -> Iterator[list[int]]:
-    """Let the first Ctrl-C or SIGTERM set `cancel` and the second end the process; yields the signals received."""
+    """Let the first signal set `cancel` and the second end the process; yields the signals received.
+
+    Signals are Ctrl-C, SIGTERM, and the end of the terminal, unless that is ignored (`nohup`).
+    """
     received: list[int] = []
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if previous[signal.SIGHUP] is signal.SIG_IGN:
+        del previous[signal.SIGHUP]
+    terminals = [number for number in (1, 2) if os.isatty(number)]
 
     def stop(number: int, _frame: FrameType | None) -> None:
         received.append(number)
+        if number == signal.SIGHUP:
+            _let_go(terminals)
         # written past the buffers: a handler may interrupt a write that is under way
         if len(received) > 1:
             _restore(previous)
-            os.write(2, b"\nKilled; the next apply records what was cut off.\n")
+            _tell(b"\nKilled; the next apply records what was cut off.\n")
             os._exit(128 + number)
         cancel.set()
-        os.write(2, b"\nStopping: running steps are ended and recorded. Once more to kill.\n")
+        _tell(b"\nStopping: running steps are ended and recorded. Once more to kill.\n")
 
     for number in previous:
         signal.signal(number, stop)
@@ -118,6 +126,19 @@ def interruptible(cancel: Cancel) -> Iterator[list[int]]:
         yield received
     finally:
         _restore(previous)
+
+
+def _let_go(terminals: Sequence[int]) -> None:
+    """Write to nowhere from now on: a terminal that is gone fails every write, and there is something to record."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in terminals:
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _tell(words: bytes) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        os.write(2, words)
 
 
 def _restore(previous: Mapping[signal.Signals, Callable[[int, FrameType | None], Any] | int | None]) -> None:

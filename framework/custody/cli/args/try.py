@@ -25,7 +25,7 @@ examples:
   custody try --commit                      the commit, shared: after the merge, apply takes its results over
 
 exit codes: 0 done (of several combinations: one passes its gates), 1 all failed (or --commit and the tree is
-not clean), 4 a gate or a rule would refuse it, 7 partly done or not shared, 130/143 interrupted"""
+not clean), 4 a gate or a rule would refuse it, 7 partly done or not shared, 129/130/143 interrupted"""
 
 _WRITE = "custody try churn --set train.max_depth=6 --write"
 
