@@ -55,6 +55,10 @@ FILES = {
 }
 
 
+READING = frozenset({"check", "log", "plan", "runs", "show", "status", "trace"})
+"""Verbs that start nothing: most of a process of its own would be its start."""
+
+
 def loans(rows: int, seed: int = 1) -> str:
     """Return a CSV of loans whose default depends on debt and income."""
     rng = random.Random(seed)
@@ -101,7 +105,7 @@ class Repository:
         made.git("config", "user.email", "ann@example.org")
         for path, text in {**FILES, "data/loans.csv": loans(400), **(files or {})}.items():
             made.write(path, text)
-        added = made.custody("data", "add", "loans", "--from-source")
+        added = made.here("data", "add", "loans", "--from-source")
         if added.code:
             raise RuntimeError(added.err)
         made.commit("Add models")
@@ -119,13 +123,16 @@ class Repository:
         }
 
     def custody(self, *arguments: str) -> Result:
+        """Run a command: in a process of its own where it does more than to read, or has an environment of its own."""
+        if arguments[:1] and arguments[0] in READING and not self.environment:
+            return self.here(*arguments)
         done = subprocess.run(
             self.command(*arguments), cwd=self.root, env=self.variables(), capture_output=True, text=True, check=False
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
     def here(self, *arguments: str) -> Result:
-        """Run a command that starts nothing in this process: most of a process of its own would be its start."""
+        """Run a command in this process, which it must not need for itself."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["-C", str(self.root), "--no-color", *arguments])
