@@ -78,6 +78,17 @@ def test_the_history_goes_on_and_nothing_trains(made: Repository) -> None:
     verified = made.here("verify")
     assert verified.code == 0, verified.out
 
+    made.edit("models/arrears/gates.yaml", "max: 100000", "max: 100001")
+    assert made.plan()["arrears"]["category"] == "re-gate"
+    assert made.apply("--target", "arrears").code == 0
+    made.edit("models/arrears/model.yaml", "owner: risk", "owner: credit")
+    assert made.apply("--target", "arrears").code == 0
+    assert "models/debt/pipeline.yaml" in made.here("trace", "arrears@v2").out, "as it lay when it ran"
+    again = made.custody("reproduce", "arrears@v2", "--engine", "inline")
+    assert again.code == 0, again.err
+    verified = made.here("verify")
+    assert verified.code == 0, verified.out
+
     made.write("models/arrears/steps.py", CODE.format(3))
     made.commit("Set alpha to 3")
     done = made.apply("--target", "arrears")
@@ -85,7 +96,7 @@ def test_the_history_goes_on_and_nothing_trains(made: Repository) -> None:
     assert production(made, "arrears") == "v3", "numbering goes on"
     made.write("models/arrears/steps.py", CODE.format(1))
     made.commit("Set alpha to 1 again")
-    assert made.plan()["arrears"]["category"] == "roll back", "what ran under the former name is reused"
+    assert made.plan()["arrears"]["category"] == "re-gate", "what ran under the former name is reused"
     assert made.apply("--target", "arrears").code == 0
     assert production(made, "arrears") == "v1"
     assert made.here("verify").code == 0

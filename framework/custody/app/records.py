@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from custody.core.stages import serving
@@ -32,6 +32,11 @@ class Recorded:
     version: str | None
     stages: tuple[str, ...]
     model: str
+
+    @property
+    def made(self) -> Run:
+        """The run under the name that its model had then: its source commit knows no other."""
+        return replace(self.run, model=self.entry.trailer("Model") or self.run.model)
 
 
 def find_run(ledger: Ledger, target: str) -> Recorded:

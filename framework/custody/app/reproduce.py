@@ -69,7 +69,7 @@ def reproduce(
     here; StoreError where its data are gone; CancelledError where `cancel` was set.
     """
     found, trial = _find(project, target)
-    run = found.run
+    run = found.made
     if "evaluate" not in run.steps or not all(step.usable for step in run.steps.values()):
         message = f"run {run.id} of {run.model} is {run.status}: there is no result to be made again"
         raise UsageError(message, code="E660", help=(f"custody show {run.id[:8]}",))
@@ -93,7 +93,7 @@ def _find(project: Project, target: str) -> tuple[Recorded, bool]:
 
 
 def _source(project: Project, found: Recorded, *, trial: bool) -> _Source:
-    run = found.run
+    run = found.made
     revision = found.entry.trailer("Source") if trial else run.code
     if revision is None or not _is_here(project, revision):
         what = f"{'the source tree' if trial else 'commit'} {str(revision)[:12]} of run {run.id}"

@@ -126,8 +126,8 @@ def _title(found: Recorded) -> str:
 def _chain(project: Project, found: Recorded) -> Iterator[Fact]:
     yield _who_ran(found)
     yield from _behind(found.entry)
-    yield from _people(project, found.run)
-    yield from _code(project, found.run)
+    yield from _people(project, found.made)
+    yield from _code(project, found.made)
     yield from _data(project, found)
     yield from _recipe(found)
     yield from _results(project, found)
