@@ -23,7 +23,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from custody.app.code import closures, digests
+from custody.app.basis import with_basis
+from custody.app.code import digests
+from custody.app.plan import prepare
 from custody.app.project import Project, open_project
 from custody.app.readme import render_readme
 from custody.core.difference import metadata_of
@@ -237,10 +239,12 @@ class Maker:
     """Makes the records of all models."""
 
     def __init__(self, project: Project, commits: list[str]) -> None:
-        self.spec: Spec = project.load_valid(None)
-        read = project.worktree.reader(None)
-        self.code = closures(self.spec, read)
-        self.digests = digests(self.code, State(), read, project.worktree.blob_bytes, project.config.models)
+        self.prepared = prepare(project, commits[-1])
+        self.spec: Spec = self.prepared.spec
+        self.code = self.prepared.code
+        read, models = self.prepared.read, project.config.models
+        self.digests = digests(self.code, State(), read, project.worktree.blob_bytes, models)
+        self.project = project
         self.blob = project.worktree.blob
         self.commits = commits
         self.made = 0
@@ -250,8 +254,8 @@ class Maker:
             for manifest in dataset.versions.values():
                 yield data_record(self._id(), manifest, self._source(commit), at(0), dataset.classification)
 
-    def run(self, number: int, former: int | None = None) -> tuple[Run, Record]:
-        """Return a run of the spec as it stands, or of one of its former parameters."""
+    def run(self, number: int, head: str | None, former: int | None = None) -> tuple[Run, Record]:
+        """Return a run of the spec as it stands, recorded on `head`, or of one of its former parameters."""
         model = self.spec.models[name_of(number)]
         commit = self.commits[number // TOGETHER]
         if former is not None:
@@ -259,6 +263,8 @@ class Maker:
             with_ = {**model.train.with_, "learning_rate": round(0.2 + former / 10**6, 7)}
             model = replace(model, train=replace(model.train, with_=with_))
         run = self._run(model, commit, (self.made * 7919 % 1000) / 1000)
+        if former is None:
+            run = with_basis(self.project, self.prepared, run, head)
         manifest = self.spec.resolve(model.dataset)
         features = features_of(model, self.spec.datasets[model.dataset.name], manifest)
         return run, run_record(run, dump_model(model, manifest, features), self._source(commit), "roc_auc", None)
@@ -329,9 +335,9 @@ def write_ledger(folder: Path, models: int, records: int, staged: int, commits: 
     for record in maker.data(commits[0]):
         batch.append(record)
     for number in range(former):
-        batch.append(maker.run(number % models, number)[1])
+        batch.append(maker.run(number % models, batch.head, number)[1])
     for number in range(models):
-        run, record = maker.run(number)
+        run, record = maker.run(number, batch.head)
         commit = batch.append(record)
         if number < staged:
             state = ModelState(run.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from custody.domain.plan import Plan
 from custody.domain.record import ModelState, Record
 from custody.errors import CustodyError, InvalidSpecError
 from custody.ledger.head import state_at_head
+from tests.integration.repository import Repository
 
 GENERATE = Path(__file__).parents[2] / "benchmarks" / "generate.py"
 MODELS, STAGED = 6, 4
@@ -60,6 +62,11 @@ def reset(folder: Path) -> None:
         path.unlink() if path.is_symlink() else None
     git(folder, "reset", "-q", "--hard", "first")
     git(folder, "clean", "-fdqx", "-e", ".mlops/state")
+
+
+def forget(folder: Path) -> None:
+    """Leave what a fresh clone has: nothing is remembered."""
+    shutil.rmtree(folder / ".mlops/state", ignore_errors=True)
 
 
 def outcome(make: Callable[[], Plan]) -> tuple[Any, ...]:
@@ -242,7 +249,7 @@ EDITS: dict[str, Callable[[Path], None]] = {
     "ledger back": ledger("records~3"),
     "ledger forth": ledger("records"),
     "ledger of data alone": ledger("records~12"),
-    "nothing remembered": remove(".mlops/state/findings"),
+    "nothing remembered": forget,
     "damaged": write(".mlops/state/findings", "x"),
 }
 
@@ -267,8 +274,94 @@ def test_quick_and_full_plans_say_the_same_after_each_edit(folder: Path, name: s
     EDITS[name](folder)
     both(folder)
     both(folder)
+    forget(folder)
+    both(folder)
     EDITS["take back"](folder)
     both(folder)
+
+
+def test_a_fresh_clone_reads_no_model_that_is_as_it_was_recorded(folder: Path, tmp_path: Path) -> None:
+    reset(folder)
+    git(tmp_path, "clone", "-q", str(folder), "clone")
+    made = tmp_path / "clone"
+    git(made, "branch", "-q", "mlops/ledger", "origin/mlops/ledger")
+    assert len(recognised(made)) == MODELS
+    assert json.loads(both(made)[0])["changes"]
+    EDITS["parameter"](made)
+    forget(made)
+    assert recognised(made) == {path.name for path in (made / "models").iterdir()} - {"wine-00001"}
+    both(made)
+
+
+def test_what_apply_records_is_recognised_where_nothing_is_remembered(applied: Repository, tmp_path: Path) -> None:
+    made = Repository(tmp_path / "project", applied.home)
+    shutil.copytree(applied.root, made.root)
+    forget(made.root)
+    assert recognised(made.root) == {"risk", "debt"}
+    made.edit("models/risk/gates.yaml", "min: 0.55", "min: 0.56")
+    made.edit("models/debt/model.yaml", "owner: risk", "owner: debts")
+    forget(made.root)
+    assert not recognised(made.root)
+    assert {change["category"] for change in made.plan().values()} == {"re-gate", "metadata"}
+    assert made.here("apply").code == 0
+    forget(made.root)
+    assert recognised(made.root) == {"risk", "debt"}
+    both(made.root)
+    assert made.here("verify").code == 0
+
+
+def test_what_is_to_be_decided_is_not_taken_from_records(folder: Path) -> None:
+    reset(folder)
+    forget(folder)
+    # the run of wine-00004 is recorded and registered, its stage does not point to it yet
+    git(folder, "update-ref", "refs/heads/mlops/ledger", "records~2")
+    assert recognised(folder) == {f"wine-{number:05}" for number in range(4)}
+    both(folder)
+
+
+FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "none": lambda run: run.pop("basis"),
+    "no mapping": lambda run: run.update(basis=[1]),
+    "no texts": lambda run: run["basis"].update(base=7),
+    "other base": lambda run: run["basis"].update(base="0" * 64),
+    "other folder": lambda run: run["basis"].update(model="0" * 40),
+    "other dataset": lambda run: run["basis"].update(dataset=["cellar-0001", "0" * 40, "0" * 40]),
+    "short dataset": lambda run: run["basis"].update(dataset=["cellar-0001"]),
+    "pinned": lambda run: run["basis"].update(stages={"production": "v1"}),
+    "no code": lambda run: run.update(closure=[]),
+    "strange code": lambda run: run.update(closure={"src/x.py": 3}),
+    "code from elsewhere": lambda run: run.update(closure={"src/x.py": "0" * 40}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORGERIES))
+def test_a_basis_that_does_not_hold_is_none(folder: Path, name: str) -> None:
+    reset(folder)
+    forget(folder)
+    path = "models/wine-00001/run.json"
+    run = json.loads(git(folder, "show", f"records:{path}"))
+    FORGERIES[name](run)
+    rewrite(folder, path, json.dumps(run))
+    assert "wine-00001" not in recognised(folder)
+    both(folder)
+
+
+def rewrite(folder: Path, path: str, text: str) -> None:
+    """Let the ledger's head hold another text at `path`."""
+    index = {**os.environ, "GIT_INDEX_FILE": str(folder / ".git" / "rewritten")}
+
+    def run(*arguments: str, said: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, env=index, input=said, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    run("read-tree", "records")
+    blob = run("hash-object", "-w", "--stdin", said=text)
+    run("update-index", "--cacheinfo", f"100644,{blob},{path}")
+    message = run("log", "-1", "--format=%B", "records")
+    made = run("commit-tree", run("write-tree"), "-p", "records~1", said=message)
+    git(folder, "update-ref", "refs/heads/mlops/ledger", made)
 
 
 def test_unchanged_models_are_not_read(folder: Path) -> None:
@@ -301,4 +394,4 @@ def test_what_is_remembered_may_be_damaged_anywhere(folder: Path) -> None:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         both(folder)
         path.write_bytes(whole[:at])
-        assert not recognised(folder)
+        both(folder)

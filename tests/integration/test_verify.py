@@ -229,6 +229,10 @@ def closure(value: dict) -> None:
     value["closure"] = {"models/risk/steps.py": "ab" * 20}
 
 
+def basis(value: dict) -> None:
+    value["basis"]["model"] = "ab" * 20
+
+
 def key(value: dict) -> None:
     value["steps"]["train"]["inputs"]["with"]["max_depth"] = 9
 
@@ -247,6 +251,7 @@ PLANTED: dict[str, tuple[str, str, Edit | None, Edit | None, set[str]]] = {
     "metrics in run.json": ("train risk", RISK, run_edit(metrics), None, {"run.trailers", "run.metrics"}),
     "metrics in the message": ("train risk", RISK, None, replaced("recall=0.", "recall=0.9"), {"run.trailers"}),
     "own code": ("train risk", RISK, run_edit(closure), None, {"source.code"}),
+    "specs of another commit": ("train risk", RISK, run_edit(basis), None, {"source.basis"}),
     "inputs of a key": ("train risk", RISK, run_edit(key), None, {"run.key"}),
     "baseline": ("train risk", RISK, run_edit(baseline), None, {"verdict.baseline", "register.unproven"}),
     "a gate": ("train debt", "models/debt/run.json", run_edit(status), None, {"verdict.differs", "run.trailers"}),

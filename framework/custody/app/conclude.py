@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
+from custody.app.basis import with_basis
 from custody.app.conclusion import Conclusion
 from custody.app.decide import Decisions
 from custody.app.judging import judged_run, production_run
@@ -107,9 +108,12 @@ class Recorder:
 
     def _append(self, run: Run) -> str:
         """Append the record of a run, with the trials that it adopts, and return its commit."""
-        record = self._record(run)
+        record = self._record(self._based(run))
         adopted = tuple(("Adopted", trial) for trial in self._adopted(run))
         return self._ledger.append(replace(record, trailers=(*record.trailers, *adopted)))
+
+    def _based(self, run: Run) -> Run:
+        return with_basis(self._project, self.origin.prepared, run, self._ledger.head())
 
     def _record(self, run: Run) -> Record:
         metric = primary_metric(self.origin.prepared.spec.models.get(run.model), run)
@@ -121,7 +125,7 @@ class Recorder:
         recorded = self._recorded(change)
         run = judged_run(self._ledger, self.origin.prepared.spec, replace(recorded, **self.origin.declared(change)))
         spec, source = self.origin.spec(change.model), self.origin.source_for(change.model)
-        record = verdict_record(_new_id(), run, spec, source, self._ledger.commit_of(run.id))
+        record = verdict_record(_new_id(), self._based(run), spec, source, self._ledger.commit_of(run.id))
         conclusion = Conclusion(run, self._ledger.append(record), judged=True)
         return self._decide(conclusion, possible(change.moves, run))
 
@@ -130,7 +134,7 @@ class Recorder:
         run = replace(recorded, metadata=self.origin.metadata(change.model))
         reasons = [reason.to_dict() for reason in change.reasons if reason.code == "metadata.changed"]
         spec, source = self.origin.spec(change.model), self.origin.source_for(change.model)
-        record = metadata_record(_new_id(), run, spec, source, reasons)
+        record = metadata_record(_new_id(), self._based(run), spec, source, reasons)
         return Conclusion(run, self._ledger.append(record))
 
     def _block(self, change: Change) -> Conclusion:

@@ -12,15 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from custody.app.project import Project
-from custody.app.reading import reader
+from custody.app.reading import base_of, reader
+from custody.app.vouched import Vouched
 from custody.core.recognition import DatasetFinding, Findings, Here, ModelFinding
-from custody.digest import digest
 from custody.domain.record import State
 from custody.git.identities import Identities, identities
 
 FILE = "findings"
-_SETTINGS = ".mlops"
-_OWN = (".mlops/store/", ".mlops/state/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Recognised:
 def recognise(project: Project, revision: str | None, state: State) -> Recognised | None:
     """Return what is recognised in a commit, or in the working tree (None). None: nothing can be."""
     ids = identities(project.worktree, revision)
-    base = _base(project, ids) if ids else None
+    base = base_of(project.config, ids, reader()) if ids else None
     if ids is None or base is None:
         return None
     findings = load(project, base)
@@ -61,6 +59,11 @@ def recognise(project: Project, revision: str | None, state: State) -> Recognise
         and (not finding.data or ((used := datasets.get(finding.data[0])) and used.is_(finding.data)))
         and here.holds_model(finding, name, f"{config.models}/{name}")
     }
+    vouched = Vouched(config, ids, here, state)
+    if more := vouched.models(sorted(names - models.keys()), datasets):
+        models, datasets = dict(sorted({**models, **more}.items())), {**vouched.datasets, **datasets}
+        findings = findings.with_(more, vouched.datasets)
+        save(project, findings)
     others = frozenset(names - models.keys())
     read = {name for name, folder in stored.items() if folder} - datasets.keys()
     strays = [name for listed in (folders, stored) for name, folder in listed.items() if not folder and _spec(name)]
@@ -88,21 +91,6 @@ def save(project: Project, findings: Findings) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside.write_bytes(findings.encode())
         aside.replace(path)
-
-
-def _base(project: Project, ids: Identities) -> str | None:
-    """Return the digest of what every finding depends on; None where it cannot be told."""
-    lines = []
-    for name, folder in sorted(ids.children(_SETTINGS).items()):
-        path = f"{_SETTINGS}/{name}"
-        if f"{path}/" in _OWN:
-            continue
-        identity = ids.folder(path) if folder else ids.file(path)
-        if folder and identity is None:
-            return None
-        lines.append((name, identity))
-    lock = ids.file(project.config.lock) if project.config.lock else None
-    return digest([reader(), lines, lock])
 
 
 def _trees(mapping: Mapping[str, object]) -> Mapping[str, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from custody.app.basis import by_itself
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.recognise import Recognised, look, save
+from custody.core.basis import covered
 from custody.core.recognition import DatasetFinding, Files, Here, ModelFinding, Standing
-from custody.domain.plan import Category, Change
+from custody.domain.plan import Change
 from custody.domain.problem import Problem
 from custody.domain.record import State
 from custody.domain.spec import ModelSpec
@@ -99,32 +101,15 @@ class _Notes:
         )
 
     def _settled(self, model: ModelSpec, change: Change | None) -> bool:
-        """Whether nothing is to be done, and that hangs on nothing else than the ids of a finding.
-
-        1. What the steps made is in the model's own last run: no record of another model can change it.
-        2. Its code is first-party: what is installed has no id.
-        3. The versions of its dataset are recorded.
-        4. It reads no other model.
-        """
+        """Whether nothing is to be done, which hangs on the ids of a finding alone: the versions are recorded too."""
         recorded = self._state.models.get(model.name) if change else None
         run = recorded.run if recorded else None
-        if change is None or run is None or change.category is not Category.NOOP or change.run != run.id:
+        if change is None or run is None or not by_itself(model, change, run, self._prepared.code):
             return False
-        if change.reasons or change.moves or change.notes or model.inputs:
-            return False
-        own = all(step.step in run.steps and run.steps[step.step].key == step.key for step in change.steps)
-        code = self._prepared.code.get(model.name, {})
-        uses = (("prepare", model.prepare), ("train", model.train))
-        found = all(step in code for step, use in uses if ":" in use.name)
         versions = self._prepared.spec.datasets[model.dataset.name].versions
-        return own and found and all(f"{model.dataset.name}@{label}" in self._state.datasets for label in versions)
+        return all(f"{model.dataset.name}@{label}" in self._state.datasets for label in versions)
 
     def _files(self, model: ModelSpec) -> Files:
         """Return the code that the identity of the model's folder says nothing of."""
         paths = {path for item in self._prepared.code.get(model.name, {}).values() for path in item.files}
-        own = f"{model.directory}/"
-        return tuple(
-            (path, self._ids.file(path))
-            for path in sorted(paths)
-            if not (path.startswith(own) and path.endswith(".py"))
-        )
+        return tuple((path, self._ids.file(path)) for path in sorted(paths) if not covered(path, model.directory))

@@ -8,6 +8,7 @@ from typing import Any
 from custody.app.adopt import COMMITTED
 from custody.app.project import Project
 from custody.core.audit import fault, manifest_differences
+from custody.core.basis import Basis
 from custody.domain.audit import Fault, Looked
 from custody.domain.graph import StepStatus
 from custody.domain.record import Entry, Kind, Run
@@ -47,6 +48,8 @@ class Sources:
             self._commits.setdefault(code, entry)
         if looked.version is not None:
             self._versions[f"{looked.version.get('dataset')}@{looked.version.get('version')}"] = entry, looked.version
+        if looked.run:
+            self._found += self._basis(entry, looked.run, str(code))
         if looked.run and entry.kind in _RAN:
             self._found += self._data(entry, looked.run)
             self._found += self._code(entry, looked.run, str(code))
@@ -99,6 +102,21 @@ class Sources:
                 expected = f"{path} at {code[:12]}: {there or 'absent'}"
                 help_ = f"git rev-parse {code[:12]}:{path}"
                 yield fault(entry, "source.code", expected, str(blob or "absent"), help_)
+
+    def _basis(self, entry: Entry, run: Run, code: str) -> Iterator[Fault]:
+        """The specs that a plan takes as read are those of the source commit."""
+        basis = Basis.of(run)
+        if basis is None or not self._is_here(code):
+            return
+        path = f"{self._project.config.models}/{run.model}"
+        try:
+            folder = self._worktree.entry(self._worktree.tree(code), path)
+        except CustodyError as error:
+            yield fault(entry, "source.basis", f"{path} at {code[:12]}", str(error))
+            return
+        if folder is None or folder.id != basis.own:
+            expected = f"{path} at {code[:12]}: {folder.id if folder else 'absent'}"
+            yield fault(entry, "source.basis", expected, basis.own, f"git rev-parse {code[:12]}:{path}")
 
     def _data(self, entry: Entry, run: Run) -> Iterator[Fault]:
         """The data of a run are those that its version was recorded with, in Git too at its source commit."""

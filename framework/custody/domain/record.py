@@ -174,6 +174,8 @@ class Run:
     actor: str | None = None
     asked: str | None = None
     attempts: int = 0
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    """What its plan was read from, by Git's ids; empty where a clone has to read it again. See `core/basis.py`."""
 
     @property
     def key(self) -> str | None:
@@ -214,6 +216,7 @@ class Run:
             "actor": self.actor,
         }
         value |= {"asked": self.asked} if self.asked else {}
+        value |= {"basis": dict(self.basis)} if self.basis else {}
         return value | ({"attempts": self.attempts} if self.attempts else {})
 
     @classmethod
@@ -249,6 +252,7 @@ class Run:
             actor=value.get("actor"),
             asked=value.get("asked"),
             attempts=int(value.get("attempts", 0)),
+            basis=value.get("basis", {}),
         )
 
 

@@ -173,9 +173,9 @@ class Audit:
         if before is None:
             yield fault(entry, "run.unknown", f"a record of run {run.id} before this one", "none")
             return
-        free = {"metadata"} if entry.kind == Kind.METADATA else set(_DECLARED)
+        free = {"metadata", "basis"} if entry.kind == Kind.METADATA else {*_DECLARED, "basis"}
         one, other = before.to_dict(), run.to_dict()
-        changed = sorted(name for name in one if name not in free and one[name] != other[name])
+        changed = sorted(name for name in one if name not in free and one[name] != other.get(name))
         if changed:
             expected = f"run {run.id} as {last[:12]} recorded it"
             yield fault(entry, "run.changed", expected, f"another {', '.join(changed)}")
