@@ -328,9 +328,10 @@ FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "other dataset": lambda run: run["basis"].update(dataset=["cellar-0001", "0" * 40, "0" * 40]),
     "short dataset": lambda run: run["basis"].update(dataset=["cellar-0001"]),
     "pinned": lambda run: run["basis"].update(stages={"production": "v1"}),
-    "no code": lambda run: run.update(closure=[]),
-    "strange code": lambda run: run.update(closure={"src/x.py": 3}),
-    "code from elsewhere": lambda run: run.update(closure={"src/x.py": "0" * 40}),
+    "another run": lambda run: run["basis"].update(run="0" * 16),
+    "no code": lambda run: run["basis"].update(files=[]),
+    "strange code": lambda run: run["basis"].update(files={"src/x.py": 3}),
+    "code from elsewhere": lambda run: run["basis"].update(files={"src/x.py": "0" * 40}),
 }
 
 
@@ -341,7 +342,7 @@ def test_a_basis_that_does_not_hold_is_none(folder: Path, name: str) -> None:
     path = "models/wine-00001/run.json"
     run = json.loads(git(folder, "show", f"records:{path}"))
     FORGERIES[name](run)
-    rewrite(folder, path, json.dumps(run))
+    rewrite(folder, path, json.dumps(run, indent=2) + "\n")
     assert "wine-00001" not in recognised(folder)
     both(folder)
 

@@ -12,7 +12,7 @@ from custody.app.code import Code, digests
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.reading import base_of, sources
-from custody.core.basis import Basis
+from custody.core.basis import Basis, elsewhere
 from custody.core.fold import json_object
 from custody.core.planner import changes
 from custody.core.stages import AUTO, NONE
@@ -46,7 +46,10 @@ def _basis(project: Project, prepared: Prepared, run: Run, head: str | None) -> 
         return None
     config, name = project.config, model.dataset.name
     own, dataset = (ids.folder(path) for path in (f"{config.models}/{model.name}", f"{config.datasets}/{name}"))
-    return Basis(base, own, (name, dataset, ledger), model.stages) if own and dataset else None
+    if not own or not dataset:
+        return None
+    files = elsewhere(run.closure, model.directory)
+    return Basis(run.id, base, own, (name, dataset, ledger), model.stages, files)
 
 
 def _said(prepared: Prepared, model: ModelSpec) -> bool:

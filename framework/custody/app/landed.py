@@ -13,7 +13,8 @@ from custody.app.project import Project
 from custody.core.sharing import Landed, files_of, strictest
 from custody.git.branches import branch_heads
 from custody.git.refs import read_ref
-from custody.spec.load import CONFIG, load_config, load_dataset
+from custody.spec.config import CONFIG, load_config
+from custody.spec.load import load_dataset
 
 UNREADABLE = "of no readable classification"
 

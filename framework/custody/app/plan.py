@@ -43,6 +43,14 @@ class Prepared:
     """What was read: a commit or a tree; None for the files of the working tree."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was looked up before: what is recorded, and the files that differ from HEAD."""
+
+    state: State
+    differing: tuple[str, ...]
+
+
 def prepare(project: Project, revision: str | None, choice: Choice = EVERYTHING) -> Prepared:
     """Plan a commit, a tree or the working tree (None), and return the plan with its ingredients.
 
@@ -60,14 +68,14 @@ def prepare_spec(
     spec: Spec,
     choice: Choice,
     trials: Trials | None,
-    state: State | None = None,
+    known: Known | None = None,
 ) -> Prepared:
     """Plan `spec`, which was read from `revision`; what `trials` have is not planned to be done again.
 
-    It is planned against what is recorded, or against `state`, where that is given.
+    It is planned against what is recorded; what is `known` is not looked up again.
     """
     worktree = project.worktree
-    recorded = state or project.ledger.state()
+    recorded = known.state if known else project.ledger.state()
     renames = renames_of(spec, recorded)
     state = renamed_state(recorded, renames.pending)
     spec = with_recorded(spec, state.datasets)
@@ -95,7 +103,7 @@ def prepare_spec(
         branch=worktree.branch(),
         ledger_head=state.head,
         new_versions=_new_versions(spec, state, planned),
-        dirty=relevant(worktree.dirty(), spec) if revision is None else (),
+        dirty=relevant(known.differing if known else worktree.dirty(), spec) if revision is None else (),
         warnings=spec.warnings
         + tuple(item for steps in code.values() for one in steps.values() for item in one.warnings),
         last=last_entry(next(iter(project.ledger.entries(limit=1)), None)),

@@ -125,7 +125,7 @@ def _config(root: Path, data: bytes) -> Config:
 
     if known := remembered(root / STATE, data):
         return known
-    from custody.spec.load import load_config
+    from custody.spec.config import load_config
 
     config, problems = load_config(lambda _: data)
     if config is None:

@@ -94,7 +94,7 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     None where there are errors, or where a model reads another one or was called otherwise: their plans hang together.
     """
     from custody.app.adopt import Trials
-    from custody.app.plan import prepare_spec
+    from custody.app.plan import Known, prepare_spec
     from custody.app.remember import remember
 
     needed = _needed(project, revision, seen)
@@ -104,7 +104,8 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     if any(model.inputs or _to_rename(model, state) for model in spec.models.values()):
         return None
     trials = Trials(project, committed=True) if spec.config.adopt else None
-    prepared = prepare_spec(project, revision, spec, EVERYTHING, trials, _others(project, state, seen))
+    known = Known(_others(project, state, seen), seen.ids.differing)
+    prepared = prepare_spec(project, revision, spec, EVERYTHING, trials, known)
     remember(project, prepared, seen, state)
     configured.remember(project.state_dir, project.config_bytes, project.config)
     sights = {

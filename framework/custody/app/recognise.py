@@ -59,7 +59,7 @@ def recognise(project: Project, revision: str | None, state: State) -> Recognise
         and (not finding.data or ((used := datasets.get(finding.data[0])) and used.is_(finding.data)))
         and here.holds_model(finding, name, f"{config.models}/{name}")
     }
-    vouched = Vouched(config, ids, here, state)
+    vouched = Vouched(config, ids, here)
     if more := vouched.models(sorted(names - models.keys()), datasets):
         models, datasets = dict(sorted({**models, **more}.items())), {**vouched.datasets, **datasets}
         findings = findings.with_(more, vouched.datasets)

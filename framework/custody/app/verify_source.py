@@ -8,10 +8,10 @@ from typing import Any
 from custody.app.adopt import COMMITTED
 from custody.app.project import Project
 from custody.core.audit import fault, manifest_differences
-from custody.core.basis import Basis
+from custody.core.basis import Basis, elsewhere
 from custody.domain.audit import Fault, Looked
 from custody.domain.graph import StepStatus
-from custody.domain.record import Entry, Kind, Run
+from custody.domain.record import Entry, Kind, Run, RunStatus
 from custody.domain.spec import Manifest
 from custody.errors import CustodyError
 from custody.git.branches import branch_heads, reached
@@ -105,10 +105,12 @@ class Sources:
 
     def _basis(self, entry: Entry, run: Run, code: str) -> Iterator[Fault]:
         """The specs that a plan takes as read are those of the source commit."""
-        basis = Basis.of(run)
+        basis = Basis.from_dict(run.basis) if run.basis else None
         if basis is None or not self._is_here(code):
             return
         path = f"{self._project.config.models}/{run.model}"
+        if (basis.run, basis.files) != (run.id, elsewhere(run.closure, path)) or run.status is not RunStatus.PASSED:
+            yield fault(entry, "source.basis", f"run {run.id}, passed, and its code", f"run {basis.run}, or other code")
         try:
             folder = self._worktree.entry(self._worktree.tree(code), path)
         except CustodyError as error:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import cached_property
 
 from custody.app.reading import base_of, sources
-from custody.core.basis import Basis, elsewhere
+from custody.core.basis import Basis
+from custody.core.fold import decode_stages
 from custody.core.recognition import DatasetFinding, Here, ModelFinding, Standing
-from custody.domain.record import ModelState, State
 from custody.domain.spec import Config
-from custody.errors import LedgerError
+from custody.errors import GitError
 from custody.git.identities import Identities
+from custody.git.objects import FILE
 
 
 class Vouched:
     """What the records of models say, held against what is there now. `datasets` are those that it was found for."""
 
-    def __init__(self, config: Config, ids: Identities, here: Here, state: State) -> None:
+    def __init__(self, config: Config, ids: Identities, here: Here) -> None:
         self._config = config
         self._ids = ids
         self._here = here
-        self._state = state
+        self._repository = ids.worktree.repository
         self.datasets: dict[str, DatasetFinding] = {}
 
     def models(self, names: Iterable[str], datasets: Mapping[str, DatasetFinding]) -> dict[str, ModelFinding]:
@@ -31,44 +31,37 @@ class Vouched:
         for name in names:
             ledger, folder = self._here.models.get(name), f"{self._config.models}/{name}"
             own = self._ids.folder(folder) if ledger else None
-            state = self._model(name) if own is not None else None
-            if own is None or ledger is None or state is None:
+            if own is None or ledger is None:
                 continue
-            if state.retired and not own:
-                found[name] = ModelFinding(Standing.RETIRED, own, ledger)
-            elif finding := self._unchanged(state, ModelFinding(Standing.UNCHANGED, own, ledger), datasets):
+            finding = self._finding(name, own, ledger, datasets)
+            if finding and self._here.holds_model(finding, name, folder):
                 found[name] = finding
         return found
 
-    def _model(self, name: str) -> ModelState | None:
+    def _finding(self, name: str, own: str, ledger: str, datasets: Mapping[str, DatasetFinding]) -> ModelFinding | None:
         try:
-            return self._state.models[name]
-        except LedgerError:
+            files = {entry.name: entry.id for entry in self._repository.tree(ledger) if entry.mode == FILE}
+            state = decode_stages(name, self._repository.blob(files["stages.json"]))
+            if state.retired and not own:
+                return ModelFinding(Standing.RETIRED, own, ledger)
+            basis = Basis.read(self._repository.blob(files["run.json"]))
+        except (GitError, ValueError, KeyError):
             return None
-
-    def _unchanged(
-        self, state: ModelState, finding: ModelFinding, datasets: Mapping[str, DatasetFinding]
-    ) -> ModelFinding | None:
-        run = state.run
-        basis = Basis.of(run) if run else None
-        if run is None or basis is None or basis.own != finding.own or basis.base != self._base:
+        if basis is None or basis.own != own or basis.base != self._base:
             return None
-        folder = f"{self._config.models}/{state.name}"
-        files = elsewhere(run, folder)
-        if files is None or not basis.settles(run, state) or not self._holds(basis, datasets):
+        if not basis.settles(state) or not self._holds(basis, datasets):
             return None
-        found = replace(finding, data=basis.data, files=files, run=run.id)
-        return found if self._here.holds_model(found, state.name, folder) else None
+        return ModelFinding(Standing.UNCHANGED, own, ledger, basis.data, basis.files, basis.run)
 
     def _holds(self, basis: Basis, datasets: Mapping[str, DatasetFinding]) -> bool:
         """Whether the dataset is as it was then: it had no errors, and nothing was to be said of it."""
         name, own, ledger = basis.data
         known = datasets.get(name) or self.datasets.get(name)
         if known is None:
-            data = DatasetFinding(own, ledger)
-            if not self._here.holds_dataset(data, name, f"{self._config.datasets}/{name}"):
+            known = DatasetFinding(own, ledger)
+            if not self._here.holds_dataset(known, name, f"{self._config.datasets}/{name}"):
                 return False
-            known = self.datasets[name] = data
+            self.datasets[name] = known
         return known.is_(basis.data)
 
     @cached_property

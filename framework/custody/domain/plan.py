@@ -113,6 +113,9 @@ class StageMove:
     releases: tuple[str, ...] = ()
 
 
+_IDLE = (Category.NOOP, Category.HELD, Category.BLOCKED)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What will happen to one model, why, and by which steps. A change without reasons is a bug."""
@@ -141,7 +144,7 @@ class Change:
     @property
     def active(self) -> bool:
         """Whether apply has anything to do for it."""
-        return self.category not in {Category.NOOP, Category.HELD, Category.BLOCKED}
+        return self.category not in _IDLE
 
     @property
     def to_run(self) -> tuple[str, ...]:

@@ -216,8 +216,8 @@ class Run:
             "actor": self.actor,
         }
         value |= {"asked": self.asked} if self.asked else {}
-        value |= {"basis": dict(self.basis)} if self.basis else {}
-        return value | ({"attempts": self.attempts} if self.attempts else {})
+        value |= {"attempts": self.attempts} if self.attempts else {}
+        return value | ({"basis": dict(self.basis)} if self.basis else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:

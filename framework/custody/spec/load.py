@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from custody.domain.problem import Place, Problem, Severity
 from custody.domain.revision import Read
@@ -25,16 +25,15 @@ from custody.domain.spec import (
     is_timed,
 )
 from custody.spec import build
+from custody.spec.config import config_of
+from custody.spec.documents import Files, shown
 from custody.spec.hints import meant, nearest
-from custody.spec.preparation import shape_problems
 from custody.spec.profile import KEY, Profile, layered
 from custody.spec.references import Scope, dataset_problems, model_problems
 from custody.spec.schedules import zone_problems
-from custody.spec.schema import check
 from custody.spec.words import listed, say
-from custody.spec.yaml12 import LIMIT, Parsed, parse
+from custody.spec.yaml12 import Parsed
 
-CONFIG = ".mlops/config.yaml"
 ListFiles = Callable[[str], Iterable[str]]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
@@ -44,7 +43,6 @@ _RESERVED = frozenset(
     | {f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)}
 )
 _YAML = (".yaml", ".yml")
-_LONGEST_EXCERPT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +58,17 @@ class Loaded:
         return tuple(problem for problem in self.problems if problem.severity is Severity.ERROR)
 
 
-@dataclass(slots=True)
-class _Files:
-    """Reads files and collects what is wrong with them; `broken` are the names of datasets that have errors."""
-
-    read: Read
-    problems: list[Problem] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    users: dict[str, list[str]] = field(default_factory=dict)
-    """The models that use a profile."""
-
-    def document(self, kind: str, path: str, *, partial: bool = False) -> Document | None:
-        """Return the file as a document; None where it has errors, which are collected."""
-        parsed = self.parsed(path)
-        return self.checked(kind, path, parsed, partial=partial) if parsed else None
-
-    def parsed(self, path: str) -> Parsed | None:
-        """Return what the file holds, with its own problems; None where it cannot be read."""
-        data = self.read(path)
-        if data is None:
-            message = f"{path} cannot be read: it is no regular file of the repository"
-            self.problems.append(Problem("E120", message, Place(path, 1, 1), help=("replace the link by a file",)))
-            return None
-        return parse(data, path)
-
-    def checked(self, kind: str, path: str, parsed: Parsed, *, partial: bool = False) -> Document | None:
-        """Return the document that `parsed` makes; `partial`: required keys may be missing, as in a profile."""
-        found = list(parsed.problems)
-        if parsed.value or not found:
-            found += check(kind, parsed, path, partial=partial)
-        document = Document(kind, path, parsed.value, parsed.places)
-        if not found and not partial:
-            found += build.contradictions(document)
-            found += shape_problems(document) if kind == "pipeline" else ()
-        self.problems += found
-        return None if found else document
-
-
 def load(read: Read, list_files: ListFiles) -> Loaded:
     """Load the specs of one revision. Never raises for what the files hold."""
-    files = _Files(read)
-    config = _config(files)
+    files = Files(read)
+    config = config_of(files)
     spec = Spec(config or Config(id=""))
     if config is not None:
         datasets = dict(_datasets(files, config, list_files))
         models = dict(_models(files, config, list_files))
         spec = Spec(config, models, datasets)
         spec = _cross_checked(spec, files)
-    found = (_shown(_of_profile(problem, files), read) for problem in _once(files.problems))
+    found = (shown(_of_profile(problem, files), read) for problem in _once(files.problems))
     problems = tuple(sorted(found, key=lambda problem: problem.position))
     warnings = tuple(problem for problem in problems if problem.severity is Severity.WARNING)
     return Loaded(replace(spec, warnings=warnings), problems)
@@ -118,14 +79,7 @@ def pinned_errors(spec: Spec, read: Read) -> tuple[Problem, ...]:
     scope = Scope(spec, read, recorded=True)
     pinned = (model for model in spec.models.values() if is_timed(model.dataset.version))
     found = (problem for model in pinned for problem in model_problems(model, scope))
-    return tuple(_shown(problem, read) for problem in found if problem.severity is Severity.ERROR)
-
-
-def load_config(read: Read) -> tuple[Config | None, tuple[Problem, ...]]:
-    """Load `.mlops/config.yaml` alone; None where it has errors."""
-    files = _Files(read)
-    config = _config(files)
-    return config, tuple(_shown(problem, read) for problem in files.problems)
+    return tuple(shown(problem, read) for problem in found if problem.severity is Severity.ERROR)
 
 
 def load_manifest(
@@ -133,18 +87,18 @@ def load_manifest(
 ) -> tuple[Manifest | None, tuple[Problem, ...]]:
     """Load the bytes of one dataset version; None where they have errors."""
     path = path or f"datasets/{dataset}/versions/{version}.yaml"
-    files = _Files(lambda _: data)
+    files = Files(lambda _: data)
     document = files.document("version", path)
     found = build.manifest(dataset, version, document) if document else None
-    return found, tuple(_shown(problem, lambda _: data) for problem in files.problems)
+    return found, tuple(shown(problem, lambda _: data) for problem in files.problems)
 
 
 def load_dataset(read: Read, directory: str) -> tuple[DatasetSpec | None, tuple[Problem, ...]]:
     """Load the `dataset.yaml` below `directory` without its versions; None where it has errors."""
-    files = _Files(read)
+    files = Files(read)
     document = files.document("dataset", f"{directory}/dataset.yaml")
     found = build.dataset(directory.rpartition("/")[2], directory, document, {}) if document else None
-    return found, tuple(_shown(problem, read) for problem in files.problems)
+    return found, tuple(shown(problem, read) for problem in files.problems)
 
 
 def name_fault(name: str) -> str | None:
@@ -163,15 +117,7 @@ def label_fault(label: str) -> str | None:
     return "another label: this one floats" if label == LATEST else None
 
 
-def _config(files: _Files) -> Config | None:
-    if files.read(CONFIG) is None:
-        files.problems.append(Problem("E120", f"there is no {CONFIG}", help=("custody init",)))
-        return None
-    document = files.document("config", CONFIG)
-    return build.config(document) if document else None
-
-
-def _datasets(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, DatasetSpec]]:
+def _datasets(files: Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, DatasetSpec]]:
     for name, inside in _folders(files, config.datasets, list_files):
         directory = f"{config.datasets}/{name}"
         manifests: dict[str, Manifest] = {}
@@ -192,7 +138,7 @@ def _datasets(files: _Files, config: Config, list_files: ListFiles) -> Iterator[
             files.broken.add(name)
 
 
-def _version(files: _Files, dataset: str, label: str, path: str) -> Manifest | None:
+def _version(files: Files, dataset: str, label: str, path: str) -> Manifest | None:
     fault = label_fault(label)
     if fault:
         files.problems.append(Problem("E121", f"{say(label)} cannot be a version, expected {fault}", Place(path, 1, 1)))
@@ -201,7 +147,7 @@ def _version(files: _Files, dataset: str, label: str, path: str) -> Manifest | N
     return build.manifest(dataset, label, document) if document else None
 
 
-def _models(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, ModelSpec]]:
+def _models(files: Files, config: Config, list_files: ListFiles) -> Iterator[tuple[str, ModelSpec]]:
     profiles = dict(_profiles(files, list_files))
     for name, inside in _folders(files, config.models, list_files):
         directory = f"{config.models}/{name}"
@@ -215,7 +161,7 @@ def _models(files: _Files, config: Config, list_files: ListFiles) -> Iterator[tu
 
 
 def _documents(
-    files: _Files, directory: str, inside: frozenset[str], about: Parsed | None, profile: Profile
+    files: Files, directory: str, inside: frozenset[str], about: Parsed | None, profile: Profile
 ) -> Iterator[tuple[str, Document]]:
     """Yield the sound documents of a model, each over that of its profile."""
     for kind in MODEL_KINDS:
@@ -231,7 +177,7 @@ def _documents(
             yield kind, document
 
 
-def _profile_of(files: _Files, model: str, about: Parsed | None, profiles: Mapping[str, Profile]) -> Profile | None:
+def _profile_of(files: Files, model: str, about: Parsed | None, profiles: Mapping[str, Profile]) -> Profile | None:
     """Return the profile that model.yaml names, an empty one where it names none; None where there is no such."""
     named = about.value.get(KEY) if about else None
     if about is None or KEY not in about.value:
@@ -248,7 +194,7 @@ def _profile_of(files: _Files, model: str, about: Parsed | None, profiles: Mappi
     return None
 
 
-def _profiles(files: _Files, list_files: ListFiles) -> Iterator[tuple[str, Profile]]:
+def _profiles(files: Files, list_files: ListFiles) -> Iterator[tuple[str, Profile]]:
     for name, inside in _folders(files, PROFILES, list_files):
         directory = f"{PROFILES}/{name}"
         _strays(files, directory, inside)
@@ -266,7 +212,7 @@ def _profiles(files: _Files, list_files: ListFiles) -> Iterator[tuple[str, Profi
         yield name, Profile(name, sound, len(sound) == len(documents))
 
 
-def _strays(files: _Files, directory: str, inside: frozenset[str]) -> None:
+def _strays(files: Files, directory: str, inside: frozenset[str]) -> None:
     known = tuple(f"{kind}.yaml" for kind in MODEL_KINDS)
     for path in inside:
         if path.endswith(_YAML) and "/" not in path and path not in known:
@@ -274,7 +220,7 @@ def _strays(files: _Files, directory: str, inside: frozenset[str]) -> None:
 
 
 def _required(
-    files: _Files,
+    files: Files,
     kind: str,
     path: str,
     there: bool,  # noqa: FBT001
@@ -289,7 +235,7 @@ def _required(
     return None
 
 
-def _folders(files: _Files, root: str, list_files: ListFiles) -> Iterator[tuple[str, frozenset[str]]]:
+def _folders(files: Files, root: str, list_files: ListFiles) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield the folders below `root` that may hold a spec, with the paths inside them, names checked."""
     inside: dict[str, set[str]] = {}
     for path in list_files(root):
@@ -315,7 +261,7 @@ def _folders(files: _Files, root: str, list_files: ListFiles) -> Iterator[tuple[
             yield name, frozenset(paths)
 
 
-def _stray(files: _Files, path: str, known: tuple[str, ...], folder: str) -> None:
+def _stray(files: Files, path: str, known: tuple[str, ...], folder: str) -> None:
     file = path.rpartition("/")[2]
     place = Place(path, 1, 1)
     if file == "monitors.yaml":
@@ -328,7 +274,7 @@ def _stray(files: _Files, path: str, known: tuple[str, ...], folder: str) -> Non
     files.problems.append(Problem("E120", f"{path} is not a file of a spec", place, help=rename))
 
 
-def _cross_checked(spec: Spec, files: _Files) -> Spec:
+def _cross_checked(spec: Spec, files: Files) -> Spec:
     """Check the references between files; leave out the models whose references have errors."""
     scope = Scope(spec, files.read, frozenset(files.broken))
     broken: set[str] = set()
@@ -353,7 +299,7 @@ def _once(problems: Iterable[Problem]) -> Iterator[Problem]:
             yield problem
 
 
-def _of_profile(problem: Problem, files: _Files) -> Problem:
+def _of_profile(problem: Problem, files: Files) -> Problem:
     """Return the problem with the models that it touches, where it stands in a profile."""
     path = problem.place.path if problem.place else ""
     users = files.users.get(path.removeprefix(f"{PROFILES}/").partition("/")[0]) if path.startswith(PROFILES) else None
@@ -361,17 +307,3 @@ def _of_profile(problem: Problem, files: _Files) -> Problem:
         return problem
     used = f"it is in a profile, used by {listed(users, most=5)}; `null` in a model's own file takes a value out"
     return replace(problem, because=(*problem.because, used))
-
-
-def _shown(problem: Problem, read: Read) -> Problem:
-    """Return the problem with the source line at its place, harmless to a terminal."""
-    if problem.excerpt or problem.place is None:
-        return problem
-    data = read(problem.place.path) or b""
-    if len(data) > LIMIT:
-        return problem
-    lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", "replace"))
-    if problem.place.line > len(lines) or problem.place.column > _LONGEST_EXCERPT:
-        return problem
-    line = lines[problem.place.line - 1][:_LONGEST_EXCERPT]
-    return replace(problem, excerpt="".join(char if char.isprintable() else " " for char in line))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from custody.domain.problem import Severity
 from custody.domain.spec import SplitKind
-from custody.spec.load import load_config, load_dataset, load_manifest, name_fault
+from custody.spec.config import load_config
+from custody.spec.load import load_dataset, load_manifest, name_fault
 from tests.unit.spec.project import SOUND, VERSION, codes, loaded, problems
 
 MODEL, DATA = "models/churn/model.yaml", "models/churn/data.yaml"
