@@ -28,6 +28,7 @@ _FEW = 8
 """Entries up to which two trees are looked at one by one."""
 _KEPT = 64
 """Trees of which the bytes are kept."""
+_PEOPLE = (b"author", b"committer")
 _PERSON = re.compile(rb"(.*?) ?<([^>]*)> (-?[0-9]{1,12}) ([+-])([0-9]{2})([0-9]{2})")
 
 
@@ -241,18 +242,20 @@ def parse_commit(commit_id: str, data: bytes) -> RawCommit:
     """Parse the raw bytes of a commit. Raises GitError where they are damaged."""
     head, _, message = data.partition(b"\n\n")
     tree, parents = "", []
-    people: dict[bytes, Person] = {}
+    people: dict[bytes, bytes] = {}
     try:
         for line in head.split(b"\n"):
             key, _, value = line.partition(b" ")
-            match key:
-                case b"tree":
-                    tree = value.decode("ascii")
-                case b"parent":
-                    parents.append(value.decode("ascii"))
-                case b"author" | b"committer":
-                    people[key] = _person(value)
-        return RawCommit(commit_id, tree, tuple(parents), people[b"author"], people[b"committer"], message)
+            if key == b"parent":
+                parents.append(value.decode("ascii"))
+            elif key == b"tree":
+                tree = value.decode("ascii")
+            elif key in _PEOPLE:
+                people[key] = value
+        author, committer = people[b"author"], people[b"committer"]
+        who = _person(author)
+        by = who if committer == author else _person(committer)
+        return RawCommit(commit_id, tree, tuple(parents), who, by, message)
     except (KeyError, ValueError, OverflowError) as error:
         raise GitError(f"commit {commit_id} is damaged", help=("git fsck --full",)) from error
 

@@ -30,7 +30,8 @@ SUBJECT_LIMIT = 120
 NONE = "none"
 """How a trailer says that there is nothing, where that is said at all."""
 
-_KEY = re.compile(r"[A-Z][A-Za-z0-9]*(-[A-Za-z0-9]+)*")
+_KEY = re.compile(r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*")
+_TRAILER = re.compile(rf"^({_KEY.pattern}): (.*)$", re.MULTILINE)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{3,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OWN = ("Record", "Kind", "Format", "Note", "Tool")
@@ -71,38 +72,43 @@ def decode(commit: RawCommit) -> Entry | None:
     Kinds and formats of later versions are carried as they are. Bytes that are not UTF-8 and control characters, which
     only a foreign writer can have put there, are replaced.
     """
-    trailers = parse_trailers(commit.message)
+    text = commit.message.decode("utf-8", "replace").rstrip("\n")
+    trailers = _parsed(text)
     found = dict(reversed(trailers))
     if not found.get("Record") or not found.get("Kind"):
         return None
-    text = commit.message.decode("utf-8", "replace")
-    subject, _, rest = text.rstrip("\n").partition("\n\n")
+    subject, _, rest = text.partition("\n\n")
     body = rest.rpartition("\n\n")[0]
+    if not body.replace("\n", "").isprintable():
+        body = "\n".join(_shown(line, keep="\t") for line in body.split("\n"))
+    author = commit.author
     return Entry(
         commit.id,
         found["Record"],
         found["Kind"],
         _shown(subject.replace("\n", " ")),
         tuple(trailers),
-        str(commit.author),
-        commit.author.at.isoformat(),
-        "\n".join(_shown(line, keep="\t") for line in body.split("\n")),
+        str(author),
+        author.at.isoformat(),
+        body,
     )
 
 
 def parse_trailers(message: bytes) -> list[tuple[str, str]]:
     """Return the trailers of a message: all lines of its last paragraph, or nothing where one is no trailer."""
-    text = message.decode("utf-8", "replace").rstrip("\n")
+    return _parsed(message.decode("utf-8", "replace").rstrip("\n"))
+
+
+def _parsed(text: str) -> list[tuple[str, str]]:
     subject, blank, rest = text.rpartition("\n\n")
     if not blank or not subject:
         return []
-    trailers = []
-    for line in rest.split("\n"):
-        key, colon, value = line.partition(": ")
-        if not colon or not _KEY.fullmatch(key):
-            return []
-        trailers.append((key, _shown(value)))
-    return trailers
+    trailers: list[tuple[str, str]] = _TRAILER.findall(rest)
+    if len(trailers) != rest.count("\n") + 1:
+        return []
+    if rest.replace("\n", "").isprintable():
+        return trailers
+    return [(key, _shown(value)) for key, value in trailers]
 
 
 def effect_of(entry: Entry) -> dict[str, Any]:

@@ -8,50 +8,22 @@ behind the head, as its tail; they get their final positions when they land.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from custody.domain.record import Entry
 from custody.errors import LedgerError
 from custody.git.objects import Repository
 from custody.ledger.codec import decode
 from custody.ledger.locks import FOLDER, file_lock
-from custody.ledger.runs import INSERT as INSERT_RUN
-from custody.ledger.runs import SCHEMA as RUNS
-from custody.ledger.runs import run_row
+from custody.ledger.tables import FORMAT, TABLES, Rows, aside, connect, insert, reset, row_of, transaction
 
-_FORMAT = "3"
-_BATCH = 2000
-_SCHEMA = f"""{RUNS}
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE commits (
-  position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, line INTEGER NOT NULL,
-  record TEXT, kind TEXT, model TEXT, run TEXT, key TEXT, noted INTEGER NOT NULL,
-  subject TEXT, author TEXT, at TEXT, version INTEGER, stage TEXT, before TEXT, actor TEXT);
-CREATE INDEX by_record ON commits (record) WHERE record IS NOT NULL;
-CREATE INDEX by_run ON commits (run, kind) WHERE run IS NOT NULL;
-CREATE INDEX by_model ON commits (model, position) WHERE model IS NOT NULL;
-CREATE INDEX by_key ON commits (key) WHERE key IS NOT NULL;
-CREATE INDEX by_move ON commits (position) WHERE kind IN ('promotion', 'hold', 'retire', 'rename');
-CREATE INDEX by_rename ON commits (position) WHERE kind = 'rename';
-CREATE INDEX by_note ON commits (position) WHERE noted;
-CREATE TABLE steps (prefix TEXT NOT NULL, step TEXT NOT NULL, position INTEGER NOT NULL);
-CREATE INDEX by_prefix ON steps (prefix, position);
-CREATE INDEX by_position ON steps (position);
-"""
 _NOT_NOW = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_Landed = tuple[str, tuple[str, ...]]
-"""A commit of the first-parent line, and its other parents."""
-_DIGITS = 10
-_NOTHING = (None, None, None, None, None, False, None, None, None, None, None, None, None)
-_BEFORE = ("Replaces", "From", "Was")
-"""Trailers that say what was there before: the run that a stage pointed to, or the name of the model."""
-PREFIX = 16
-"""Characters of a step's key that the trailer `Steps` holds."""
+_Merged = dict[str, tuple[str, ...]]
+"""The other parents of merges on the first-parent line."""
 
 
 class Index:
@@ -90,6 +62,8 @@ class Index:
             self._catch_up(head, tail)
         except sqlite3.DatabaseError as error:
             self._recover(error)
+        except OSError:
+            self._in_memory()
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return all rows of a SELECT over `commits`, `steps` and `runs`."""
@@ -120,8 +94,8 @@ class Index:
 
     def discard(self) -> None:
         """Throw all rows away; catching up makes them again."""
-        with _transaction(self._connection):
-            _reset(self._connection)
+        with transaction(self._connection):
+            reset(self._connection)
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -134,11 +108,11 @@ class Index:
         try:
             self._path.parent.mkdir(exist_ok=True)
             with file_lock(self._repository.common_dir, "index.lock"):
-                connection = _connect(self._path)
+                connection = connect(self._path)
             self._inode = self._path.stat().st_ino
             self._memory = False
         except (OSError, LedgerError, sqlite3.OperationalError):
-            connection = _connect(":memory:")
+            connection = connect(":memory:")
             self._memory = True
         return connection
 
@@ -158,58 +132,95 @@ class Index:
                     self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             self._catch_up(*self._at)
         except (OSError, LedgerError, sqlite3.DatabaseError):
-            self.close()
-            self._opened, self._memory = _connect(":memory:"), True
-            self._catch_up(*self._at)
+            self._in_memory()
+
+    def _in_memory(self) -> None:
+        """Go on with an index of this process alone."""
+        self.close()
+        self._opened, self._memory = connect(":memory:"), True
+        self._catch_up(*self._at)
 
     def _catch_up(self, head: str | None, tail: tuple[str, ...]) -> None:
         self._refresh()
-        with _transaction(self._connection):
-            cut = self._repository.shallow_boundary.hex()
-            if self._meta("format") != _FORMAT or self._meta("cut") != cut:
-                _reset(self._connection)
-            self._advance(head, tail, shallow=bool(cut))
-            pairs = [("format", _FORMAT), ("head", _named(head, tail)), ("cut", cut)]
-            self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+        cut = self._repository.shallow_boundary.hex()
+        whole = self._meta("head") is None or self._meta("format") != FORMAT or self._meta("cut") != cut
+        if whole and not self._memory:
+            self._make(head, tail, cut)
+            return
+        with transaction(self._connection):
+            if whole:
+                reset(self._connection)
+            self._advance(self._connection, head, tail, cut, whole=whole)
 
-    def _advance(self, head: str | None, tail: tuple[str, ...], *, shallow: bool) -> None:
-        """Drop rows that are no longer on the line, and the former tail, then add the new ones."""
-        new, base = self._new_line(head, shallow=shallow)
-        keep = -1 if base is None else self.one("SELECT position FROM commits WHERE id = ?", base)
-        for table in ("commits", "steps", "runs"):
-            self._connection.execute(f"DELETE FROM {table} WHERE position > ?", (keep,))  # noqa: S608
-        landed = list(self._landing_order(new, shallow=shallow))
-        self._add([*landed, *((commit, False) for commit in tail)], keep + 1)
+    def _make(self, head: str | None, tail: tuple[str, ...], cut: str) -> None:
+        """Index the whole ledger in a file aside, which then takes the place of the present one."""
+        with file_lock(self._repository.common_dir, "index.lock"):
+            path = self._path.with_name(f"{self._path.name}.new")
+            with aside(path) as connection:
+                self._advance(connection, head, tail, cut, whole=True)
+            self._replace_by(path)
 
-    def _new_line(self, head: str | None, *, shallow: bool) -> tuple[list[_Landed], str | None]:
+    def _replace_by(self, path: Path) -> None:
+        """Put a database that is whole in the place of the present one; who has that open finds the other inode."""
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.close()
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        path.replace(self._path)
+        self._opened, self._inode = connect(self._path), self._path.stat().st_ino
+
+    def _advance(
+        self, connection: sqlite3.Connection, head: str | None, tail: tuple[str, ...], cut: str, *, whole: bool
+    ) -> None:
+        """Drop rows off the line, and the former tail, then add the new ones; `whole`: there are no rows."""
+        known = _Known(connection, whole=whole)
+        line, merged, base = self._new_line(head, known, shallow=bool(cut))
+        keep = known.position(base)
+        for table in TABLES if not whole else ():
+            connection.execute(f"DELETE FROM {table} WHERE position > ?", (keep,))  # noqa: S608
+        landed = self._landing_order(line, merged, known, shallow=bool(cut))
+        commits = chain(landed, ((commit, False) for commit in tail))
+        rows = (
+            row_of(position, commit, decode(self._repository.commit(commit)), line=on_line)
+            for position, (commit, on_line) in enumerate(commits, keep + 1)
+        )
+        insert(connection, rows)
+        pairs = [("format", FORMAT), ("head", _named(head, tail)), ("cut", cut)]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
+
+    def _new_line(self, head: str | None, known: _Known, *, shallow: bool) -> tuple[list[str], _Merged, str | None]:
         """Return first parents from the oldest new one to `head`, and the indexed commit that they stand on."""
-        line: list[_Landed] = []
+        line: list[str] = []
+        merged: _Merged = {}
         here = head
-        while here is not None:
-            if self.one("SELECT line FROM commits WHERE id = ?", here):
-                break
+        while here is not None and not known.on_line(here):
             parents = self._parents(here, shallow=shallow)
-            line.append((here, parents[1:]))
+            line.append(here)
+            if parents[1:]:
+                merged[here] = parents[1:]
             here = parents[0] if parents else None
         line.reverse()
-        return line, here
+        return line, merged, here
 
-    def _landing_order(self, line: list[_Landed], *, shallow: bool) -> Iterator[tuple[str, bool]]:
+    def _landing_order(
+        self, line: list[str], merged: _Merged, known: _Known, *, shallow: bool
+    ) -> Iterator[tuple[str, bool]]:
         """Yield (commit id, on the first-parent line) for new first parents and what only their merges reach."""
-        new = {commit for commit, _ in line}
-        for commit, others in line:
-            for other in others:
-                yield from ((found, False) for found in self._reached(other, new, shallow=shallow))
+        new = set(line) if merged else set()
+        for commit in line:
+            for other in merged.get(commit, ()):
+                yield from ((found, False) for found in self._reached(other, new, known, shallow=shallow))
             yield commit, True
 
-    def _reached(self, start: str, new: set[str], *, shallow: bool) -> Iterator[str]:
+    def _reached(self, start: str, new: set[str], known: _Known, *, shallow: bool) -> Iterator[str]:
         """Yield what `start` reaches and is not yet indexed, parents before children, first parents first."""
         stack: list[tuple[str, list[str]]] = []
         pending = [start]
         while pending or stack:
             if pending:
                 commit = pending.pop()
-                if commit in new or self.one("SELECT 1 FROM commits WHERE id = ?", commit):
+                if commit in new or commit in known:
                     continue
                 new.add(commit)
                 stack.append((commit, list(self._parents(commit, shallow=shallow))))
@@ -222,104 +233,39 @@ class Index:
         parents = self._repository.parents(commit)
         return tuple(parent for parent in parents if self._repository.has(parent)) if shallow else parents
 
-    def _add(self, commits: Iterable[tuple[str, bool]], position: int) -> None:
-        """Insert rows in batches, so that a long history never lies in memory as a whole."""
-        rows = (
-            row_of(position + offset, commit, decode(self._repository.commit(commit)), line=line)
-            for offset, (commit, line) in enumerate(commits)
-        )
-        while batch := list(islice(rows, _BATCH)):
-            self._connection.executemany(
-                "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [row for row, _, _ in batch],
-            )
-            steps = [(prefix, step, row[0]) for row, found, _ in batch for step, prefix in found]
-            self._connection.executemany("INSERT INTO steps VALUES (?, ?, ?)", steps)
-            self._connection.executemany(INSERT_RUN, [run for _, _, run in batch if run])
-
     def _meta(self, key: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def _cut_is_current(self) -> bool:
-        return self._meta("cut") == self._repository.shallow_boundary.hex() and self._meta("format") == _FORMAT
+        return self._meta("cut") == self._repository.shallow_boundary.hex() and self._meta("format") == FORMAT
+
+
+class _Known:
+    """The commits that are indexed; where a whole ledger is, none is asked for."""
+
+    def __init__(self, connection: sqlite3.Connection, *, whole: bool) -> None:
+        self._connection = connection
+        self._whole = whole
+
+    def __contains__(self, commit: str) -> bool:
+        return self._one("SELECT 1 FROM commits WHERE id = ?", commit) is not None
+
+    def on_line(self, commit: str) -> bool:
+        return bool(self._one("SELECT line FROM commits WHERE id = ?", commit))
+
+    def position(self, commit: str | None) -> int:
+        """Return the position of an indexed commit; -1 for none."""
+        return -1 if commit is None else int(self._one("SELECT position FROM commits WHERE id = ?", commit))
+
+    def _one(self, sql: str, commit: str) -> Any:
+        row = None if self._whole else self._connection.execute(sql, (commit,)).fetchone()
+        return row[0] if row else None
 
 
 def _named(head: str | None, tail: tuple[str, ...]) -> str:
     """Return the name under which the index remembers where it stands."""
     return "+".join([head or "", *tail[-1:]])
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-    try:
-        if path != ":memory:":
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone():
-            with _transaction(connection):
-                _reset(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _reset(connection: sqlite3.Connection) -> None:
-    """Make the tables anew, whatever was there."""
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
-        connection.execute(f'DROP TABLE "{name}"')
-    for statement in filter(str.strip, _SCHEMA.split(";")):
-        connection.execute(statement)
-
-
-Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
-"""A commit's own row, the (step, prefix of its key) that it tells, and the row of the run that it is about."""
-
-
-def row_of(position: int, commit: str, entry: Entry | None, *, line: bool) -> Rows:
-    """Return the rows of a commit, which holds `entry`."""
-    if entry is None:
-        return (position, commit, line, *_NOTHING), [], None
-    first = dict(reversed(entry.trailers))
-    row = (
-        position,
-        commit,
-        line,
-        entry.id,
-        entry.kind,
-        first.get("Model"),
-        first.get("Run"),
-        first.get("Key"),
-        "Note" in first,
-        entry.subject,
-        entry.author,
-        entry.at,
-        _number(first.get("Version")),
-        first.get("Stage"),
-        next((first[name] for name in _BEFORE if name in first), None),
-        first.get("Actor"),
-    )
-    pairs = (item.partition("=") for item in first.get("Steps", "").split())
-    steps = [(step, prefix[:PREFIX]) for step, _, prefix in pairs if prefix]
-    return row, steps, run_row(position, entry, first)
-
-
-def _number(version: str | None) -> int | None:
-    digits = (version or "").removeprefix("v")
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < _DIGITS else None
 
 
 def _inode(path: Path) -> int:

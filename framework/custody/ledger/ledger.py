@@ -27,13 +27,14 @@ from custody.git.transport import deepen, fetch_objects, promises
 from custody.git.worktree import GitWorktree
 from custody.ledger import headlines
 from custody.ledger.contents import Contents
-from custody.ledger.index import PREFIX, Index
+from custody.ledger.index import Index
 from custody.ledger.lineage import Rename, Span, clause, name_now, spans
 from custody.ledger.reader import Reader
 from custody.ledger.runs import read_row
 from custody.ledger.search import ALL_NAMES, FIELDS, has_name, search
 from custody.ledger.standing import Standing
 from custody.ledger.sync import Sharing
+from custody.ledger.tables import PREFIX
 from custody.ledger.writer import Hand, Writer
 
 _LISTED = 10

@@ -12,7 +12,8 @@ from custody.git.notes import NOTES_REF, all_notes, projected_upto
 from custody.git.objects import Repository
 from custody.git.refs import read_ref
 from custody.ledger.codec import notes_of
-from custody.ledger.index import Index, Rows, row_of
+from custody.ledger.index import Index
+from custody.ledger.tables import Rows, row_of
 
 REPAIR = "custody ledger repair"
 _MOST = 20

@@ -16,13 +16,11 @@ from typing import Any
 from custody.domain.record import Entry, Kind
 from custody.domain.search import RunRow
 
-SCHEMA = """
-CREATE TABLE runs (
+SCHEMA = """CREATE TABLE runs (
   position INTEGER PRIMARY KEY, run TEXT NOT NULL, judged INTEGER NOT NULL, model TEXT, status TEXT, category TEXT,
   started TEXT, finished TEXT, seconds REAL, data TEXT, digest TEXT, passed INTEGER, gates INTEGER,
-  code TEXT, actor TEXT, branch TEXT, artifact TEXT, metrics TEXT NOT NULL, params TEXT NOT NULL);
-CREATE INDEX by_judged ON runs (run, position) WHERE judged;
-"""
+  code TEXT, actor TEXT, branch TEXT, artifact TEXT, metrics TEXT NOT NULL, params TEXT NOT NULL)"""
+INDICES = ("CREATE INDEX by_judged ON runs (run, position) WHERE judged",)
 INSERT = f"INSERT INTO runs VALUES ({', '.join('?' * 19)})"  # noqa: S608  (question marks alone)
 _COLUMNS = (
     "run, model, status, category, started, finished, seconds, data, digest, passed, gates, code, actor, branch,"

@@ -190,3 +190,28 @@ def test_history_that_is_damaged_is_said(three: Path) -> None:
     database(three).unlink()
     with pytest.raises(Exception, match="missing from the repository or damaged"):
         ids(open_ledger(three))
+
+
+def test_an_index_made_at_once_holds_what_one_made_record_by_record_does(repository: Path) -> None:
+    ledger = open_ledger(repository)
+    for number in range(5):
+        ledger.append(run_record(a_run(f"run-{number}")))
+        ids(ledger)
+    grown = rows(database(repository))
+    assert grown["commits"]
+    assert grown["steps"]
+    assert grown["runs"]
+    database(repository).unlink()
+    assert ids(open_ledger(repository)) == [f"run-{number}" for number in range(4, -1, -1)]
+    assert rows(database(repository)) == grown
+    assert not list(database(repository).parent.glob("*.new"))
+
+
+def rows(path: Path) -> dict[str, list[object]]:
+    """Return the rows of all tables, and all statements that made tables and indices."""
+    connection = sqlite3.connect(path)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1")]
+    found = {name: sorted(connection.execute(f"SELECT * FROM {name}")) for name in tables}
+    made = {"schema": connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()}
+    connection.close()
+    return found | made
