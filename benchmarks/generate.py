@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,7 @@ from custody.git.objects import open_repository
 from custody.git.refs import move_ref
 from custody.ledger.index import Index
 from custody.ledger.reader import Reader
+from custody.ledger.readme import Readme
 from custody.ledger.standing import Standing
 from custody.ledger.writer import Hand, Writer
 from custody.spec.dump import dump_model
@@ -173,8 +174,9 @@ class Batch:
         self._index = Index(self._repository)
         reader = Reader(self._repository, self._lock)
         identity = find_identity(self._repository)
-        hand = Hand(identity, "custody (generated)", self.clock, self._readme)
+        hand = Hand(identity, "custody (generated)", self.clock, render_readme)
         self.writer = Writer(self._standing, project.config, self._index, reader, hand)
+        self.writer._readme = self
         self.head = self._moved = self.writer.head_to_append()
         self.ref = f"refs/heads/{project.config.ledger}"
         self.final = False
@@ -182,8 +184,8 @@ class Batch:
     def clock(self) -> datetime:
         return BEGAN + timedelta(minutes=self.count)
 
-    def _readme(self, state: State) -> bytes:
-        return render_readme(state) if self.final else b"# Ledger\n"
+    def after(self, head: str, own: Mapping[str, ModelState]) -> bytes:
+        return Readme(self._repository, render_readme).after(head, own) if self.final else b"# Ledger\n"
 
     def append(self, record: Record) -> str:
         self.head = self.writer.write(self.head, record.model, record)

@@ -48,7 +48,7 @@ class Appender:
     def once(self) -> float:
         """Append one run of the next model; return CPU seconds."""
         self.count += 1
-        _, record = self.maker.run(self.count * 7 % self.models)
+        _, record = self.maker.run(self.count * 7 % self.models, None)
         commit = f"{self.count:040x}"
         record = replace(record, notes=tuple((commit, line) for _, line in record.notes))
         began = time.process_time()

@@ -8,12 +8,12 @@ before it has brought them up, the next one does.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from custody.core.fold import NAME, decode_model, fold, owns, stages_path
+from custody.core.fold import NAME, decode_stages, fold, owns, stages_path
 from custody.core.landing import merge_subject
 from custody.domain.record import Kind, ModelState, Record, State
 from custody.domain.spec import Config
@@ -27,6 +27,7 @@ from custody.ledger.genesis import README, write_first_commit
 from custody.ledger.index import Index
 from custody.ledger.locks import file_lock
 from custody.ledger.reader import Reader
+from custody.ledger.readme import Readme
 from custody.ledger.standing import Standing
 
 SOURCE = "source"
@@ -55,6 +56,7 @@ class Writer:
         self._index = index
         self._reader = reader
         self._hand = hand
+        self._readme = Readme(standing.repository, hand.readme)
         self._trusted = False
 
     def append(self, model: str | None, make: Callable[[ModelState], Record | None]) -> str | None:
@@ -85,7 +87,7 @@ class Writer:
         except ValueError as error:
             raise LedgerError(f"the ledger's files of {record.model} cannot be read: {error}") from error
         if record.kind.moves_stages and record.model:
-            files[README] = self._hand.readme(self._state_after(head, files))
+            files[README] = self._readme.after(head, _decided(files))
         blobs = {path: self._repository.write_blob(data) for path, data in files.items()}
         linked = {SOURCE: record.source} if record.source else {}
         tree = self._repository.write_tree(self._repository.commit(head).tree, blobs, linked)
@@ -108,15 +110,6 @@ class Writer:
                     help=(f"git show {self._config.ledger}:{path}",),
                 )
 
-    def _state_after(self, head: str, files: dict[str, bytes]) -> State:
-        """Return the state that the tree of a decision will hold; its `head` is None, since it has no commit yet."""
-        state, read = self._reader.state(head), self._reader.read(head)
-        after: dict[str, ModelState] = {}
-        for name in {path.split("/")[1] for path in files if path.startswith("models/")}:
-            run = f"models/{name}/run.json"
-            after[name] = decode_model(name, files.get(stages_path(name)), files.get(run, read(run)))
-        return State(None, dict(sorted({**state.models, **after}.items())), state.datasets)
-
     def merge(self, landed: str, tip: str, pending: tuple[str, ...]) -> str:
         """Store the commit that lands own pending records on what others landed, and return its id; moves no ref.
 
@@ -125,7 +118,7 @@ class Writer:
         records = self._reader.records(pending)
         files = dict(self._reader.folded(landed, pending))
         if any(record.kind.moves_stages for record in records):
-            files[README] = self._hand.readme(replace(self._reader.state(landed, pending), head=None))
+            files[README] = self._readme.after(landed, _decided(files))
         blobs = {path: self._repository.write_blob(data) for path, data in files.items()}
         tree = self._repository.write_tree(self._repository.commit(landed).tree, blobs)
         return self._repository.write_commit(tree, (landed, tip), f"{merge_subject(records)}\n", self.author())
@@ -216,3 +209,9 @@ def refusals() -> Iterator[None]:
         yield
     except GitError as error:
         raise LedgerError(f"nothing has been recorded: {error.message}", help=error.help) from error
+
+
+def _decided(files: Mapping[str, bytes]) -> dict[str, ModelState]:
+    """Return the states of the models whose stages are among the files."""
+    names = (path.split("/")[1] for path in files if path.startswith("models/"))
+    return {name: decode_stages(name, files[path]) for name in names if (path := stages_path(name)) in files}
