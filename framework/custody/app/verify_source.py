@@ -48,7 +48,7 @@ class Sources:
             self._commits.setdefault(code, entry)
         if looked.version is not None:
             self._versions[f"{looked.version.get('dataset')}@{looked.version.get('version')}"] = entry, looked.version
-        if looked.run:
+        if looked.run and entry.kind in {*_RAN, Kind.METADATA}:
             self._found += self._basis(entry, looked.run, str(code))
         if looked.run and entry.kind in _RAN:
             self._found += self._data(entry, looked.run)

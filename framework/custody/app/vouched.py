@@ -42,7 +42,7 @@ class Vouched:
         try:
             files = {entry.name: entry.id for entry in self._repository.tree(ledger) if entry.mode == FILE}
             state = decode_stages(name, self._repository.blob(files["stages.json"]))
-            if state.retired and not own:
+            if state.retired and not state.renamed and not own:
                 return ModelFinding(Standing.RETIRED, own, ledger)
             basis = Basis.read(self._repository.blob(files["run.json"]))
         except (GitError, ValueError, KeyError):
@@ -51,7 +51,8 @@ class Vouched:
             return None
         if not basis.settles(state) or not self._holds(basis, datasets):
             return None
-        return ModelFinding(Standing.UNCHANGED, own, ledger, basis.data, basis.files, basis.run)
+        stages = tuple(basis.stages.items())
+        return ModelFinding(Standing.UNCHANGED, own, ledger, basis.data, basis.files, stages, basis.run)
 
     def _holds(self, basis: Basis, datasets: Mapping[str, DatasetFinding]) -> bool:
         """Whether the dataset is as it was then: it had no errors, and nothing was to be said of it."""

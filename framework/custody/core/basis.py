@@ -65,7 +65,7 @@ class Basis:
 
     def settles(self, state: ModelState) -> bool:
         """Whether nothing is to be decided: each stage points to the run, or to nothing, as it is declared."""
-        if state.retired or state.holds:
+        if state.retired or state.renamed or state.holds:
             return False
         pointed = {stage: pointer.run for stage, pointer in state.stages.items()}
         wanted = {stage: self.run if declared == AUTO else None for stage, declared in self.stages.items()}
