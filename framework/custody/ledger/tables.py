@@ -21,7 +21,7 @@ from custody.ledger.runs import run_row
 FORMAT = "4"
 TABLES = ("commits", "steps", "runs")
 """Those that have a position."""
-_BATCH = 2000
+_BATCH = 500
 _SCHEMA = (
     RUNS,
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
