@@ -149,10 +149,11 @@ def terminal(made: Repository, page: list[Command]) -> Iterator[tuple[Command, s
     """
     ready = "" if page[0].page == "README.md" else "export PATH=$PWD/.venv/bin:$PATH\n"
     script = ready + "".join(f"{command.text}\nprintf '{END}%s{END}' \"$?\"\n" for command in page)
+    kept = {name: value for name, value in made.variables().items() if not name.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=made.root,
-        env={name: value for name, value in made.variables().items() if not name.startswith(("MAKE", "MFLAGS"))},
+        env=kept | {"COLUMNS": "120"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
