@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.clones import copied
-from tests.integration.repository import Repository
+from tests.integration.repository import DATASET, FILES, Repository, loans
 
 NASTY = (
     "@acme/risk #123 | x | <!-- custody:plan --> <img src=x onerror=alert(1)> [a](https://evil.example) **b** "
@@ -162,3 +162,22 @@ def test_fifty_megabytes_are_refused_before_they_are_parsed(pull: Repository, pa
     assert done.returncode == 1, done.stderr
     assert "bytes; a s" in done.stderr
     assert len(done.stderr) < 10_000
+
+
+def test_the_name_of_a_column_is_text_in_slices_and_gates(tmp_path: Path) -> None:
+    name = "ge|n<img src=x>@acme #123 **b** ~~h~~ $i$ ::error file=a::d ##[error]"
+    data = loans(200).replace("gender", f'"{name}"', 1)
+    dataset = DATASET.replace("gender:", f"'{name}':")
+    gates = FILES["models/risk/gates.yaml"].replace("gender:", f"'{name}':")
+    files = {"data/loans.csv": data, "datasets/loans/dataset.yaml": dataset, "models/risk/gates.yaml": gates}
+    made = Repository.create(tmp_path, files)
+    assert made.apply("risk").code == 0
+    made.git("switch", "-q", "-c", "pull")
+    made.environment.update(GITHUB_ACTIONS="true", GITHUB_BASE_REF="main")
+    made.edit("models/risk/pipeline.yaml", "max_depth: 3", "max_depth: 5")
+    tried = made.custody("try", "--commit", "--engine", "inline", "risk")
+    is_text(tried.out + tried.err)
+    body = made.custody("comment", "--base", "main").out
+    assert "slices (2)" in body
+    is_markdown_text(body)
+    is_text(made.custody("trace", "risk").out)
