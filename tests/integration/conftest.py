@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +21,12 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     done = made.apply()
     assert done.code == 0, done.err
     return made
+
+
+@pytest.fixture
+def settled(applied: Repository) -> Iterator[Repository]:
+    """The applied project; whatever a test did is taken back, in the specs and on the ledger."""
+    before, ledger = applied.git("rev-parse", "HEAD"), applied.head()
+    yield applied
+    applied.git("reset", "-q", "--hard", before)
+    applied.git("update-ref", "refs/heads/mlops/ledger", ledger)

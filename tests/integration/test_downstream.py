@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.integration.repository import Repository
@@ -30,14 +28,6 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     done = made.apply()
     assert done.code == 0, done.out + done.err
     return made
-
-
-@pytest.fixture
-def settled(applied: Repository) -> Iterator[Repository]:
-    before, ledger = applied.git("rev-parse", "HEAD"), applied.head()
-    yield applied
-    applied.git("reset", "-q", "--hard", before)
-    applied.git("update-ref", "refs/heads/mlops/ledger", ledger)
 
 
 def test_what_was_read_is_recorded_and_traced(settled: Repository) -> None:

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.integration.repository import Repository, loans
-
-
-@pytest.fixture
-def settled(applied: Repository) -> Iterator[Repository]:
-    """The applied project; whatever a test did is taken back, in the specs and on the ledger."""
-    before, ledger = applied.git("rev-parse", "HEAD"), applied.head()
-    yield applied
-    applied.git("reset", "-q", "--hard", before)
-    applied.git("update-ref", "refs/heads/mlops/ledger", ledger)
 
 
 def test_the_first_apply_records_data_runs_versions_and_promotions(applied: Repository) -> None:
