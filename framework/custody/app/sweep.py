@@ -16,12 +16,12 @@ from custody.app.code import materialise
 from custody.app.plan import Prepared, prepare_spec
 from custody.app.project import Project
 from custody.app.recover import recover
-from custody.app.steps import Running, RunSteps
+from custody.app.steps import Running
 from custody.app.sweep_history import recorded
 from custody.app.sweep_steps import SweepSteps
 from custody.app.trial import TRIED, TrialOptions, TriedModel, known_models, recorded_on, tree_to_try, tried_model
 from custody.app.trial_record import TrialRecorder, Tried
-from custody.app.wave import settings_of
+from custody.app.wave import run_steps, settings_of
 from custody.core.choice import Choice
 from custody.core.compiler import compile_graph
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
@@ -331,15 +331,7 @@ def _steps(
         trial = running[label]
         return Running(trial.run_id, intents.open(trial.run_id, trial.header), directory, folder)
 
-    inner = RunSteps(
-        runs,
-        first.lookup,
-        project.store,
-        project.root / ".mlops" / "store",
-        project.state_dir / "logs",
-        first.spec.config.extensions,
-    )
-    return SweepSteps(inner, model, runs, start, cancel)
+    return SweepSteps(run_steps(project, first, runs), model, runs, start, cancel)
 
 
 def _nodes(project: Project, trial: _Trial) -> Iterator[Node]:

@@ -52,7 +52,12 @@ def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | 
         changes.values(), prepared.spec.models, lambda model, step: settings_of(project, prepared.spec, model, step)
     )
     runs = {name: _running(project, prepared, recorder, change) for name, change in changes.items()}
-    steps = RunSteps(
+    return Wave(graph, run_steps(project, prepared, runs), changes, runs)
+
+
+def run_steps(project: Project, prepared: Prepared, runs: Mapping[str, Running]) -> RunSteps:
+    """Return what does the steps of `runs`, with the project's store and logs."""
+    return RunSteps(
         runs,
         prepared.lookup,
         project.store,
@@ -60,7 +65,6 @@ def wave_of(project: Project, prepared: Prepared, recorder: Recorder) -> Wave | 
         project.state_dir / "logs",
         prepared.spec.config.extensions,
     )
-    return Wave(graph, steps, changes, runs)
 
 
 def _writable(state: Path) -> None:

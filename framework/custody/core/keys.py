@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from custody.digest import digest
-from custody.domain.spec import Column, DatasetSpec, Manifest, ModelSpec
+from custody.domain.spec import Column, DatasetSpec, Manifest, ModelSpec, Split
 
 VERSION = "k1"
 UPSTREAM: Mapping[str, Mapping[str, str]] = {
@@ -68,19 +68,10 @@ def step_inputs(
     seed = {"seed": model.seed}
     locked = {"environment": environment} if environment else {}
     read = {"inputs": dict(artifacts)} if artifacts else {}
-    split = model.split
     return {
         "fetch": {"logical": manifest.logical},
         "validate": {"contract": _contract(dataset, manifest)},
-        "split": {
-            "kind": str(split.kind),
-            "test": split.test,
-            "column": split.column,
-            "seed": split.seed,
-            "time": dataset.time,
-            # only where it is given, so that the keys of all other splits stay what they were
-            **({"from": split.start} if split.start is not None else {}),
-        },
+        "split": _split(model.split, dataset),
         "prepare": {
             "uses": model.prepare.name,
             "with": dict(model.prepare.with_),
@@ -108,6 +99,13 @@ def step_inputs(
             **read,
         },
     }
+
+
+def _split(split: Split, dataset: DatasetSpec) -> dict[str, Any]:
+    value = {"kind": str(split.kind), "test": split.test, "column": split.column, "seed": split.seed}
+    # only where it is given, so that the keys of all other splits stay what they were
+    start = {"from": split.start} if split.start is not None else {}
+    return {**value, "time": dataset.time, **start}
 
 
 def _contract(dataset: DatasetSpec, manifest: Manifest) -> dict[str, Any]:
