@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from custody.app.project import Project
-from custody.core.adoption import trials_of, with_trials
+from custody.core.adoption import with_trials
 from custody.core.keys import step_key
 from custody.core.subject import Lookup
 from custody.digest import canonical_json
@@ -79,11 +79,6 @@ class Trials:
         if not self.committed:
             return True
         return entry.trailer("Trial") == COMMITTED and _of_commit(self.project, entry)
-
-
-def announced(changes: tuple[Change, ...]) -> dict[str, tuple[str, ...]]:
-    """Return the trials that each change takes over, by model."""
-    return {change.model: found for change in changes if (found := trials_of(change))}
 
 
 def _of_commit(project: Project, entry: Entry) -> bool:

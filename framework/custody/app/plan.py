@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from custody.app.adopt import Trials
 from custody.app.code import Code, closures, code_changes, digests
@@ -144,8 +144,3 @@ def _new_versions(spec: Spec, state: State, planned: tuple[Change, ...]) -> tupl
     names = {spec.models[name].dataset.name for name in used} & set(spec.datasets)
     labels = (f"{name}@{version}" for name in sorted(names) for version in spec.datasets[name].versions)
     return tuple(label for label in labels if label not in state.datasets)
-
-
-def with_crashed_recorded(plan: Plan) -> Plan:
-    """Return `plan` once its crashed runs are on the ledger."""
-    return replace(plan, crashed=())

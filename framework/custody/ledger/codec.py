@@ -128,12 +128,6 @@ def notes_of(entry: Entry) -> Iterator[tuple[str, str]]:
             yield target, line or entry.subject
 
 
-def clean_line(text: str, limit: int = SUBJECT_LIMIT) -> str:
-    """Return any text as one line that a subject or a trailer can hold, at most `limit` characters; "-" for nothing."""
-    line = " ".join("".join(" " if _forbidden(char) else char for char in text).split())
-    return (line if len(line) <= limit else line[: limit - 1].rstrip() + "…") or "-"
-
-
 def _trailers(record: Record, tool: str, actor: str | None) -> Iterator[tuple[str, str]]:
     own = [item for item in record.trailers if item[0] not in _OWN]
     written = {"Record": record.id, "Kind": str(record.kind), "Format": str(FORMAT), "Tool": tool}

@@ -17,7 +17,6 @@ _NUMERAL = r"\d[\d.,]*(e[+-]?\d+)?"
 _ARTICLES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "date": "an ISO date"}
 _SHOWN = 40
 _LISTED = 3
-_TEN = re.compile(r"[+-]?\d{19,}")
 
 
 @dataclass(frozen=True, slots=True)
