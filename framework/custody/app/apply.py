@@ -147,7 +147,11 @@ def _committed_head(project: Project) -> str:
         raise CustodyError(
             f"apply works from the commit, and the working tree differs from it: {named}",
             code="E411",
-            help=(f"git add {' '.join(dirty[:5])} && git commit", "custody plan   shows what the edit would do"),
+            help=(
+                f"git add {' '.join(dirty[:5])} && git commit",
+                "custody plan   shows what the edit would do",
+                "custody try    measures it as it is",
+            ),
         )
     return commit
 
