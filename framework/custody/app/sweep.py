@@ -13,7 +13,7 @@ from custody.app.adopt import Trials
 from custody.app.apply import engine_for
 from custody.app.branch import require_ledger
 from custody.app.code import materialise
-from custody.app.plan import Prepared, prepare_spec
+from custody.app.plan import Known, Prepared, prepare_spec
 from custody.app.project import Project
 from custody.app.recover import recover
 from custody.app.steps import Running
@@ -22,7 +22,7 @@ from custody.app.sweep_steps import SweepSteps
 from custody.app.trial import TRIED, TrialOptions, TriedModel, known_models, recorded_on, tree_to_try, tried_model
 from custody.app.trial_record import TrialRecorder, Tried
 from custody.app.wave import run_steps, settings_of
-from custody.core.choice import Choice
+from custody.core.choice import Choice, closed
 from custody.core.compiler import compile_graph
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.core.recording import primary_metric
@@ -228,19 +228,28 @@ def _trials(
     spec = _spec(project, options, tree)
     shared = Trials(project, committed=False)
     specs = _specs(project, spec, options.model, axes, combinations, tree)
-    labels = set[str]()
+    labels, known = set[str](), _recorded(project, spec)
     for (texts, own), values in zip(specs, combinations, strict=True):
-        prepared = prepare_spec(project, tree, own, Choice((options.model,)), shared)
+        prepared = prepare_spec(project, tree, own, Choice((options.model,)), shared, known)
         tried = Tried(tree, False, project.worktree.branch(), texts)
         label = _label(axes, texts, labels)
         yield _Trial(label, texts, values, prepared, TrialRecorder(project, prepared, tried))
 
 
 def _spec(project: Project, options: SweepOptions, tree: str) -> Spec:
+    """Return the specs of the model and of those that it reads: a sweep among a thousand models plans these alone."""
     spec = project.load_valid(tree)
     if options.model not in spec.models:
         raise UsageError(f"there is no model {options.model!r}", code="E601", help=("custody status",))
-    return spec
+    names = closed(Choice((options.model,)), spec.models).targets
+    return replace(spec, models={name: spec.models[name] for name in names})
+
+
+def _recorded(project: Project, spec: Spec) -> Known:
+    """Return what is recorded of the models of `spec` and of their former names, for all combinations."""
+    state = project.ledger.state()
+    names = {str(name) for model in spec.models.values() for name in (model.name, model.was)} & set(state.models)
+    return Known(replace(state, models={name: state.models[name] for name in sorted(names)}), ())
 
 
 def _specs(
