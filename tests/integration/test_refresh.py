@@ -37,6 +37,8 @@ def test_new_data_is_a_version_by_its_time_and_the_same_data_is_none(tmp_path: P
     assert "debt" not in repository.plan()
     assert found["version"] in repository.custody("data", "versions", "loans").out
     assert f"loans@{found['version']}" in repository.custody("trace", "debt").out
+    assert repository.custody("reproduce", "debt", "--engine", "inline").out.startswith("identical")
+    assert repository.custody("verify").code == 0
 
     repository.write("data/loans.csv", "id,day\n")
     repository.commit("Break the source")

@@ -26,6 +26,7 @@ from custody.core.compiler import how_to_run
 from custody.core.keys import UPSTREAM
 from custody.core.reproduction import Compared, Grade, compare
 from custody.core.subject import Lookup
+from custody.core.versions import with_recorded
 from custody.domain.graph import STEPS, Event, Graph, Node, StepRecord
 from custody.domain.record import Run
 from custody.domain.spec import DatasetRef, Manifest, ModelSpec, Spec
@@ -101,6 +102,7 @@ def _source(project: Project, found: Recorded, *, trial: bool) -> _Source:
         branch = project.config.trials if trial else project.config.branch
         raise CustodyError(f"{what} is not in this clone", code="E661", help=(f"git fetch {remote} {branch}",))
     spec, problems = project.load(revision)
+    spec = with_recorded(spec, project.ledger.state().datasets)
     model = spec.models.get(run.model)
     name, version = str(run.data.get("dataset")), str(run.data.get("version"))
     manifest = spec.datasets[name].versions.get(version) if name in spec.datasets else None
