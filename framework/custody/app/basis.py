@@ -13,7 +13,7 @@ from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.reading import base_of, sources
 from custody.core.basis import Basis, elsewhere
-from custody.core.fold import json_object
+from custody.core.jsonfile import json_object
 from custody.core.planner import changes
 from custody.core.stages import AUTO, NONE
 from custody.domain.plan import Category, Change

@@ -23,8 +23,9 @@ from custody.core.relaxed import Relaxed, relaxed
 from custody.core.stages import serving
 from custody.domain.plan import Category, Change, Estimate, Plan, Reason
 from custody.domain.problem import Place, Problem
-from custody.domain.record import GateResult, ModelState, Run
+from custody.domain.record import ModelState, Run
 from custody.domain.spec import ModelSpec, Spec
+from custody.domain.verdict import GateResult
 from custody.errors import InvalidSpecError
 
 

@@ -14,8 +14,9 @@ from custody.core.keys import UPSTREAM, step_key
 from custody.core.recording import run_trailers
 from custody.domain.audit import Fault
 from custody.domain.graph import StepRecord
-from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatus, Verdict
+from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest
+from custody.domain.verdict import Verdict
 from custody.errors import CustodyError
 
 _LATER = frozenset({"Params", "Started", "Finished", "Seconds"})

@@ -6,12 +6,12 @@ computed here and holds all that a decision reads. The README of the branch is r
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from custody.core.jsonfile import json_bytes, json_object
+from custody.core.ownership import MODEL_FILES, NAME, owns, stands
 from custody.domain.graph import StepRecord
 from custody.domain.record import (
     FORMAT,
@@ -27,31 +27,27 @@ from custody.domain.record import (
 from custody.domain.revision import Read
 from custody.errors import LedgerError
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
-"""Names of models, datasets and versions as they may become parts of a path."""
-
 _POINTER = ("run", "version", "record", "at")
 _HOLD = ("stage", "from", "to", "reason", "by", "at")
 _DEPLOYED = ("where", "stage", "version", "run", "artifact", "by", "at", "remark")
 _NEW = "new"
 """Category of a run whose model was made anew: a run that was at work while its model was retired is none."""
-_MODEL_FILES = ("spec.yaml", "run.json")
 _FOLLOWING = frozenset({Kind.HOLD, Kind.DEPLOYED})
-_FACTS_OF_MODEL = (Kind.RUN, Kind.VERDICT, Kind.METADATA)
 
 
 def fold(read: Read, record: Record) -> dict[str, bytes]:
     """Return the files that `record` adds or replaces in the tree that `read` reads.
 
-    1. Files that the record owns: verbatim. A dataset version that is there already stays as it is.
+    1. Files that the record owns: verbatim, as far as they stand against what is there (`core/ownership.py`).
     2. `stages.json` of the record's model: the record counted, and its decision where it takes effect.
     3. A rename that takes effect takes the other files of the model along.
 
     Raises ValueError where the present `stages.json` cannot be read.
     """
-    files = {path: data for path, data in record.files.items() if owns(record, path)}
+    own = {path: data for path, data in record.files.items() if owns(record, path)}
+    files = {path: data for path, data in own.items() if stands(path, read(path), data)}
     if record.model is None:
-        return {path: data for path, data in files.items() if read(path) is None}
+        return files
     if not NAME.fullmatch(record.model):
         return {}
 
@@ -86,7 +82,7 @@ def taken_along(record: Record, after: Mapping[str, ModelState]) -> dict[str, st
     was = next((name for name, state in after.items() if state.renamed == record.model), None)
     if record.kind is not Kind.RENAME or was is None:
         return {}
-    return {f"models/{record.model}/{name}": f"models/{was}/{name}" for name in _MODEL_FILES}
+    return {f"models/{record.model}/{name}": f"models/{was}/{name}" for name in MODEL_FILES}
 
 
 def can_take(target: ModelState, source: ModelState) -> bool:
@@ -104,19 +100,6 @@ def _rename(name: str, state_of: Callable[[str], ModelState], record: Record) ->
     run = replace(source.run, model=name) if source.run else None
     taken = replace(source, name=name, run=run, records=count, was=(source.name, *source.was))
     return {name: taken, source.name: ModelState(source.name, None, records=source.records, retired=True, renamed=name)}
-
-
-def owns(record: Record, path: str) -> bool:
-    """Whether a record of this kind and model may write `path`."""
-    match path.split("/"):
-        case ["models", model, name]:
-            return record.kind in _FACTS_OF_MODEL and model == record.model and name in _MODEL_FILES
-        case ["datasets", dataset, name]:
-            label, dot, suffix = name.rpartition(".")
-            valid = bool(NAME.fullmatch(dataset) and NAME.fullmatch(label)) and dot + suffix == ".json"
-            return valid and record.kind is Kind.DATA and record.model is None
-        case _:
-            return False
 
 
 def advance(state: ModelState, record: Record) -> ModelState:
@@ -322,22 +305,6 @@ class _Steps(Mapping[str, StepRecord]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
-
-
-def json_bytes(value: Mapping[str, Any]) -> bytes:
-    """Return JSON for people: indented, in the given order, ending in a newline, NaN refused."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def json_object(data: bytes) -> dict[str, Any]:
-    """Parse one JSON object. Raises ValueError for anything else, however deep it is nested."""
-    try:
-        value = json.loads(data)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, found {type(value).__name__}")  # noqa: TRY004 - one failure kind
-    return value
 
 
 def _pointer_dict(pointer: StagePointer) -> dict[str, str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from custody.digest import digest
-from custody.domain.record import GateResult, Verdict
 from custody.domain.spec import MetricGate, ModelSpec, SliceGate
+from custody.domain.verdict import GateResult, Verdict
 
 LOWER_IS_BETTER = frozenset({"rmse", "mae", "median_ae", "max_error", "log_loss", "brier"})
 NEARER_ZERO_IS_BETTER = frozenset({"bias"})

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from custody.core.fold import json_bytes, next_version
+from custody.core.fold import next_version
+from custody.core.jsonfile import json_bytes
 from custody.core.parameters import params_trailer
 from custody.domain.graph import Outcome, StepStatus
 from custody.domain.plan import Category, Reason, StageMove
-from custody.domain.record import Entry, Failure, GateResult, Hold, Kind, ModelState, Record, Run, RunStatus
+from custody.domain.record import Entry, Failure, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task, is_timed
+from custody.domain.verdict import GateResult
 
 KEY_PREFIX = 16
 """Characters of a step's key in the trailer `Steps`, by which the index finds it; the whole key is in run.json."""

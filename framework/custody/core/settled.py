@@ -11,8 +11,9 @@ from custody.core.subject import Subject
 from custody.digest import digest
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place
-from custody.domain.record import GateResult, ModelState, Run, RunStatus
+from custody.domain.record import ModelState, Run, RunStatus
 from custody.domain.spec import ModelSpec
+from custody.domain.verdict import GateResult
 
 
 def settled(subject: Subject, steps: tuple[PlannedStep, ...], run: Run) -> Change:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from custody.core.fold import decode_run, json_object
+from custody.core.fold import decode_run
+from custody.core.jsonfile import json_object
 from custody.domain.record import Kind, Record, Run
 
 CLASSES = ("public", "internal", "confidential", "restricted")

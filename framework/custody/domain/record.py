@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from custody.domain.graph import StepRecord
+from custody.domain.verdict import Verdict
 
 FORMAT = 1
 
@@ -23,6 +24,11 @@ class Kind(StrEnum):
     METADATA = "metadata"
     DATA = "data"
     DEPLOYED = "deployed"
+    MONITOR = "monitor"
+    ALERT = "alert"
+    ACKNOWLEDGE = "acknowledge"
+    SILENCE = "silence"
+    PREDICTIONS = "predictions"
     HOLD = "hold"
     REGISTER = "register"
     PROMOTION = "promotion"
@@ -49,81 +55,6 @@ class RunStatus(StrEnum):
     BLOCKED = "blocked"
     CRASHED = "crashed"
     INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """One judged limit: `gate` is its name (`roc_auc.min`, `slices.gender.min_ratio`), `margin` the room left.
-
-    `value` is None where the metric is missing or not a number; such a gate fails. `note` says what surprises.
-    """
-
-    gate: str
-    metric: str
-    value: float | None
-    limit: float
-    passed: bool
-    slice: str | None = None
-    baseline: float | None = None
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        value: dict[str, Any] = {
-            "gate": self.gate,
-            "metric": self.metric,
-            "value": self.value,
-            "limit": self.limit,
-            "passed": self.passed,
-        }
-        for name in ("slice", "baseline"):
-            if getattr(self, name) is not None:
-                value[name] = getattr(self, name)
-        if self.note:
-            value["note"] = self.note
-        return value
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        return cls(
-            value["gate"],
-            value["metric"],
-            value["value"],
-            value["limit"],
-            value["passed"],
-            value.get("slice"),
-            value.get("baseline"),
-            value.get("note", ""),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gates said of one stored evaluation. `limits` is the digest of the limits that were judged.
-
-    `baseline` is the run that was in production when it was judged (for `max_drop`), stored and never asked again.
-    """
-
-    limits: str
-    gates: tuple[GateResult, ...]
-    baseline: str | None = None
-
-    @property
-    def passed(self) -> bool:
-        return all(gate.passed for gate in self.gates)
-
-    @property
-    def count(self) -> str:
-        """`6/7`: passed of all."""
-        return f"{sum(gate.passed for gate in self.gates)}/{len(self.gates)}"
-
-    def to_dict(self) -> dict[str, Any]:
-        gates = [gate.to_dict() for gate in self.gates]
-        return {"limits": self.limits, "passed": self.passed, "baseline": self.baseline, "gates": gates}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        gates = tuple(GateResult.from_dict(gate) for gate in value["gates"])
-        return cls(value["limits"], gates, value.get("baseline"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +195,8 @@ class Record:
     fact-owned files it writes (path on the ledger to bytes), `effect` is what the fold needs beyond them:
     REGISTER `{version, run, artifact, at}`, PROMOTION `{stage, run, version, replaces, at}` and where it ends holds
     `releases` (their ids), HOLD `{stage, from, to, reason, by, at}`, RETIRE `{}`, RENAME `{was, at}`,
-    DEPLOYED `{where, stage, version, run, artifact, by, at, remark}`,
-    DATA `{}` (its file is `datasets/<d>/<version>.json`). `notes` are lines for other commits: (commit id, line).
+    DEPLOYED `{where, stage, version, run, artifact, by, at, remark}`, all others `{}`: what they say is in their files
+    (`core/ownership.py`). `notes` are lines for other commits: (commit id, line).
     `source` is the id of the source tree that a trial ran on; its commit holds it as `source/`.
     """
 

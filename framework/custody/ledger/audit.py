@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from custody.core.audit import Keys, effect_faults, fault, recomputed, run_faults, version_faults
-from custody.core.fold import decode_run, json_object
+from custody.core.fold import decode_run
+from custody.core.jsonfile import json_object
 from custody.core.landing import landing_order
 from custody.domain.audit import Extent, Fault, Looked
 from custody.domain.record import Entry, Kind, Record, Run, RunStatus, State

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from custody.core.audit import fault
-from custody.core.fold import NAME, decode_stages, encode_stages, owns, stages_path, states_after, taken_along
+from custody.core.fold import decode_stages, encode_stages, stages_path, states_after, taken_along
+from custody.core.ownership import NAME, owns, stands
 from custody.domain.audit import Fault
 from custody.domain.record import Entry, Kind, ModelState, Record, State
 from custody.errors import CustodyError
@@ -98,7 +99,8 @@ class Trees:
                 continue
             if record.kind.decision:
                 yield Fault("chain.merge", where, "facts alone: a decision is never merged", record.subject)
-            expected |= {path: blob for path, blob in step.own.items() if blob and not self._kept(record, path, tree)}
+            own = {path: blob for path, blob in step.own.items() if blob}
+            expected |= {path: blob for path, blob in own.items() if self._stands(path, blob, expected.get(path), tree)}
             states = states_after(lambda name: self._models.get(name, ModelState(name)), record)
             self._models.update(states)
             self._rows.update(states.values())
@@ -109,8 +111,13 @@ class Trees:
         self._at, self._tree = raw.id, raw.tree
         self._resync(raw, changed)
 
-    def _kept(self, record: Record, path: str, tree: str) -> bool:
-        return record.kind is Kind.DATA and self._repository.entry(tree, path) is not None
+    def _stands(self, path: str, blob: str, over: str | None, tree: str) -> bool:
+        """Whether a fact's file takes the place of what lies there in `tree`, or of what landed `over` it."""
+        entry = self._repository.entry(tree, path)
+        present = over or (entry.id if entry else None)
+        if present is None or not self._repository.has(blob) or not self._repository.has(present):
+            return present is None
+        return stands(path, self._repository.blob(present), self._repository.blob(blob))
 
     def _merge_differs(
         self, where: str, tree: str, changed: Mapping[str, str | None], expected: Mapping[str, str]
@@ -160,8 +167,9 @@ class Trees:
         for path, blob in step.own.items():
             if blob is None or not self._repository.has(blob):
                 yield fault(entry, "tree.missing", path, "deleted" if blob is None else f"blob {blob} is missing")
-            elif record and record.kind is Kind.DATA and self._kept(record, path, tree):
-                yield fault(entry, "data.rewritten", f"{path} as it was first recorded", f"blob {blob[:12]}")
+            elif not self._stands(path, blob, None, tree):
+                code = "data.rewritten" if record and record.kind is Kind.DATA else "fact.rewritten"
+                yield fault(entry, code, f"{path} as it was recorded before", f"blob {blob[:12]}")
         for path, data in derived.items():
             found = changed.get(path)
             if found != blob_id(data):

@@ -27,6 +27,7 @@ from custody.git.transport import deepen, fetch_objects, promises
 from custody.git.worktree import GitWorktree
 from custody.ledger import headlines
 from custody.ledger.contents import Contents
+from custody.ledger.files import LedgerFiles
 from custody.ledger.index import Index
 from custody.ledger.lineage import Rename, Span, clause, name_now, spans
 from custody.ledger.reader import Reader
@@ -66,6 +67,7 @@ class GitLedger:
         self._readme = readme
         self._lock = threading.RLock()
         self._reader = Reader(self.repository, self._lock)
+        self.files = LedgerFiles(self._standing, self._reader, self._lock)
         hand = Hand(self.identity, tool, clock, readme)
         self._writer = Writer(self._standing, config, self._index, self._reader, hand)
         self._contents = Contents(self.repository, config.remote)

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from custody.core.fold import decode_model, decode_run, json_object, owns, stages_path
+from custody.core.fold import decode_model, decode_run, stages_path
+from custody.core.jsonfile import json_object
 from custody.core.landing import fold_over
+from custody.core.ownership import owns
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, State
 from custody.domain.revision import Read
 from custody.errors import LedgerError

@@ -13,8 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from custody.core.fold import NAME, decode_stages, fold, owns, stages_path
+from custody.core.fold import decode_stages, fold, stages_path
 from custody.core.landing import merge_subject
+from custody.core.ownership import NAME, owns
 from custody.domain.record import Kind, ModelState, Record, State
 from custody.domain.spec import Config
 from custody.errors import CustodyError, GitError, LedgerError

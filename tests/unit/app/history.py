@@ -21,8 +21,9 @@ from custody.core.recording import (
 )
 from custody.domain.graph import Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.plan import StageMove
-from custody.domain.record import Failure, GateResult, Record, Run, RunStatus, Verdict
+from custody.domain.record import Failure, Record, Run, RunStatus
 from custody.domain.spec import Config, Manifest, StoredFile
+from custody.domain.verdict import GateResult, Verdict
 from custody.git.identity import Identity
 from custody.git.worktree import open_worktree
 from custody.ledger.ledger import GitLedger

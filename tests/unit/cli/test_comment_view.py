@@ -18,7 +18,7 @@ from custody.core.comparison import Comparison, Difference, Flips, SliceDifferen
 from custody.core.relaxed import Relaxed
 from custody.domain.plan import Category, Change, Do, Estimate, Plan, PlannedStep, Reason, StageMove, StepTime
 from custody.domain.problem import Place, Problem
-from custody.domain.record import GateResult
+from custody.domain.verdict import GateResult
 from tests.unit.core.build import model, run
 
 FILES = "https://github.com/acme/models/blob/" + "a" * 40 + "/"

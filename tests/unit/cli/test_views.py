@@ -27,17 +27,8 @@ from custody.core.serving import Departure
 from custody.domain.graph import Event, Node, Progress, Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.plan import Category, Change, Do, Plan, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place, Problem, Severity
-from custody.domain.record import (
-    Deployed,
-    Entry,
-    Failure,
-    GateResult,
-    Headline,
-    Run,
-    RunStatus,
-    StagePointer,
-    Verdict,
-)
+from custody.domain.record import Deployed, Entry, Failure, Headline, Run, RunStatus, StagePointer
+from custody.domain.verdict import GateResult, Verdict
 from tests.unit.cli.golden import approve
 
 STEPS = ("fetch", "validate", "split", "prepare", "train", "evaluate")

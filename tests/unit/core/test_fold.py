@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custody.core.fold import decode_model, decode_stages, encode_stages, fold, json_object, next_version, owns
+from custody.core.fold import decode_model, decode_stages, encode_stages, fold, next_version
+from custody.core.jsonfile import json_object
+from custody.core.ownership import owns
 from custody.domain.graph import Ref, StepOutput, StepRecord, StepStatus
 from custody.domain.record import Kind, ModelState, Record, Run, RunStatus
 from custody.errors import LedgerError

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from custody.domain.graph import STEPS, Ref, StepOutput, StepRecord, StepStatus
-from custody.domain.record import Kind, Record, Run, RunStatus, State, Verdict
+from custody.domain.record import Kind, Record, Run, RunStatus, State
 from custody.domain.spec import Config
+from custody.domain.verdict import Verdict
 from custody.git.identity import Identity
 from custody.git.objects import open_repository
 from custody.ledger.ledger import GitLedger

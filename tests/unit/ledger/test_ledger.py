@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from custody.domain.record import GateResult, Kind, ModelState, Record, RunStatus, State, Verdict
+from custody.domain.record import Kind, ModelState, Record, RunStatus, State
 from custody.domain.spec import Config
+from custody.domain.verdict import GateResult, Verdict
 from custody.errors import LedgerError
 from custody.git.identity import Identity
 from custody.git.worktree import open_worktree

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from custody.core import recording
 from custody.core.expression import ExpressionError, parse_condition
 from custody.core.recording import Source
-from custody.domain.record import GateResult, Kind, Record, Run, RunStatus, Verdict
+from custody.domain.record import Kind, Record, Run, RunStatus
 from custody.domain.search import All, Comparison, Condition, Either, IsNull, Not, Order, RunQuery, Word
+from custody.domain.verdict import GateResult, Verdict
 from custody.ledger.ledger import GitLedger
 from tests.unit.git.repositories import git
 from tests.unit.ledger.material import DAY, a_run, open_ledger, promotion_record, register_record

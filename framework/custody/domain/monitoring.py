@@ -1,0 +1,373 @@
+"""What monitoring measures and says: windows, profiles, references, signals, and incidents.
+
+Each has one JSON form (`to_dict`, `from_dict`), which is what the ledger holds: monitoring/<model>/…, incidents/…
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+from custody.domain.monitors import Every, Level
+
+FORMAT = 1
+
+
+class Health(StrEnum):
+    """How a window is judged; from good to bad, the two that say nothing first."""
+
+    WAITING = "waiting"
+    NO_DATA = "no data"
+    OK = "ok"
+    WARN = "warn"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, from `start` to before `end`, both ISO 8601 with offset.
+
+    `name` is `2012-01-05T07`, `2012-01-05`, `2012-W05` or `2012-01`, in the configured time zone.
+    """
+
+    name: str
+    every: Every
+    start: str
+    end: str
+
+    @property
+    def period(self) -> str:
+        """The month in which it starts, `2012-01`: the folder of its files."""
+        return self.start[:7]
+
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "every": str(self.every), "start": self.start, "end": self.end}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, str]) -> Self:
+        return cls(value["name"], Every(value["every"]), value["start"], value["end"])
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The cells of one column. Numbers: interior edges, cell i holds (e[i-1], e[i]], the outer two are open.
+
+    Categories: `values`, one cell each, then one for all others that the reference knew. `low` and `high` are the
+    reference's range, None for categories and columns of which no value may be shown.
+    """
+
+    edges: tuple[float, ...] = ()
+    values: tuple[str, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    mode: float | str | None = None
+
+    @property
+    def cells(self) -> int:
+        return len(self.edges) + 1 if self.values is None else len(self.values) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One column of a profile; all but `least` and `greatest` add up exactly.
+
+    `cells` over the reference's edges; beside them `nulls`, `new` (categories that the reference does not know),
+    `text` (values of a number column that are no numbers), `below` and `above` (outside the reference's range by more
+    than a tenth of it), `mode` (rows that hold the reference's commonest value).
+    """
+
+    cells: tuple[int, ...]
+    nulls: int = 0
+    new: int = 0
+    text: int = 0
+    below: int = 0
+    above: int = 0
+    mode: int = 0
+    least: float | None = None
+    greatest: float | None = None
+
+    @property
+    def known(self) -> int:
+        """Rows that fell into a cell."""
+        return sum(self.cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Counts of `rows` rows over the edges whose digest is `edges`.
+
+    `missing` columns were not there at all, `unknown` ones are not in the reference.
+    """
+
+    edges: str
+    rows: int
+    columns: Mapping[str, Counts] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One monitor that fired in one window.
+
+    `monitor` is schema, freshness, volume, nulls, constant, range, categories, mode, text_number, drift, prediction,
+    outcome, bias, outcomes_missing or estimate. `value` against `limit` by `metric` (psi, roc_auc …), `interval` is a
+    95 % one, `n` the rows behind it. `at_once`: it opens an incident without confirmation. `text` is a line for people.
+    """
+
+    monitor: str
+    level: Level
+    text: str
+    column: str | None = None
+    metric: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    interval: tuple[float, float] | None = None
+    n: int | None = None
+    against: str | None = None
+    at_once: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it is about, the same in each window: `drift|temp|psi`."""
+        return "|".join((self.monitor, self.column or "", self.metric or ""))
+
+    def to_dict(self) -> dict[str, Any]:
+        value: dict[str, Any] = {"monitor": self.monitor, "level": str(self.level), "text": self.text}
+        for name in ("column", "metric", "value", "limit", "n", "against"):
+            if getattr(self, name) is not None:
+                value[name] = getattr(self, name)
+        value |= {"interval": list(self.interval)} if self.interval else {}
+        return value | ({"at_once": True} if self.at_once else {})
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        interval = value.get("interval")
+        return cls(
+            value["monitor"],
+            Level(value["level"]),
+            value["text"],
+            value.get("column"),
+            value.get("metric"),
+            value.get("value"),
+            value.get("limit"),
+            (interval[0], interval[1]) if interval else None,
+            value.get("n"),
+            value.get("against"),
+            value.get("at_once", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One window of one model as it was judged: `monitoring/<model>/<month>/<window>[.outcomes].json`.
+
+    `what` is `inputs` (quality, drift, predictions) or `outcomes`. `inputs` is the digest of all that it was judged
+    from: judged again with the same, nothing is recorded. Late outcomes make another `revision`. `profile` and
+    `prediction` are encoded counts (see `core/profiles.py`), `measures` what outcomes gave: metric to
+    [value, low, high, n]. `notes` are lines on what could not be judged, and why.
+    """
+
+    model: str
+    run: str
+    version: str | None
+    window: Window
+    what: str
+    health: Health
+    rows: int
+    inputs: str
+    reference: str
+    signals: tuple[Signal, ...] = ()
+    revision: int = 1
+    profile: Mapping[str, str] = field(default_factory=dict)
+    prediction: str | None = None
+    measures: Mapping[str, tuple[float, float, float, int]] = field(default_factory=dict)
+    joined: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "format": FORMAT,
+            "model": self.model,
+            "run": self.run,
+            "version": self.version,
+            "window": self.window.to_dict(),
+            "what": self.what,
+            "revision": self.revision,
+            "health": str(self.health),
+            "rows": self.rows,
+            "inputs": self.inputs,
+            "reference": self.reference,
+            "signals": [signal.to_dict() for signal in self.signals],
+        }
+        value |= {"profile": dict(self.profile)} if self.profile else {}
+        value |= {"prediction": self.prediction} if self.prediction else {}
+        value |= {"measures": {name: list(item) for name, item in self.measures.items()}} if self.measures else {}
+        value |= {"joined": self.joined} if self.joined is not None else {}
+        return value | ({"notes": list(self.notes)} if self.notes else {})
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read a window's file; raises KeyError, TypeError or ValueError where it is not one of this format."""
+        if value["format"] != FORMAT:
+            raise ValueError(f"the window has format {value['format']!r}, this custody reads {FORMAT}")
+        return cls(
+            value["model"],
+            value["run"],
+            value["version"],
+            Window.from_dict(value["window"]),
+            value["what"],
+            Health(value["health"]),
+            value["rows"],
+            value["inputs"],
+            value["reference"],
+            tuple(Signal.from_dict(item) for item in value["signals"]),
+            value["revision"],
+            value.get("profile", {}),
+            value.get("prediction"),
+            {name: tuple(item) for name, item in value.get("measures", {}).items()},
+            value.get("joined"),
+            tuple(value.get("notes", ())),
+        )
+
+
+class IncidentState(StrEnum):
+    """Where an incident is. What was acknowledged or silenced is a flag beside it, see `Flag`."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One cause, one incident: `incidents/<id>.json`, each change of state with a greater `revision`.
+
+    `subject` is `model:churn` or `dataset:customers`; `models` are all that it touches. `opened` and `last` name the
+    first and the newest bad window, `since` is the start of the first. `signals` are one a key, the suspect first, as
+    they were when they fired last. `pages` counts the messages that page, `paged` is when the last one did. `facts` is
+    what the screen shows besides: last good window and version, data, code, what was done and what was withheld.
+    """
+
+    id: str
+    subject: str
+    models: tuple[str, ...]
+    state: IncidentState
+    level: Level
+    opened: str
+    since: str
+    last: str
+    signals: tuple[Signal, ...]
+    revision: int = 1
+    pages: int = 0
+    paged: str | None = None
+    resolved: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "subject": self.subject,
+            "models": list(self.models),
+            "state": str(self.state),
+            "level": str(self.level),
+            "opened": self.opened,
+            "since": self.since,
+            "last": self.last,
+            "revision": self.revision,
+            "pages": self.pages,
+            "paged": self.paged,
+            "resolved": self.resolved,
+            "signals": [signal.to_dict() for signal in self.signals],
+            "facts": dict(self.facts),
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read an incident's file; raises KeyError, TypeError or ValueError where it is not one of this format."""
+        if value["format"] != FORMAT:
+            raise ValueError(f"the incident has format {value['format']!r}, this custody reads {FORMAT}")
+        return cls(
+            value["id"],
+            value["subject"],
+            tuple(value["models"]),
+            IncidentState(value["state"]),
+            Level(value["level"]),
+            value["opened"],
+            value["since"],
+            value["last"],
+            tuple(Signal.from_dict(item) for item in value["signals"]),
+            value["revision"],
+            value["pages"],
+            value.get("paged"),
+            value.get("resolved"),
+            value.get("facts", {}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """An acknowledgement (`incidents/<id>.ack.json`) or a silence (`silences/<id>.json`): by whom, until when, why.
+
+    `match` is the id of an incident, or `<model>|<signal key>` with `*` for any part.
+    """
+
+    id: str
+    match: str
+    by: str
+    at: str
+    until: str | None
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        value = {"id": self.id, "match": self.match, "by": self.by, "at": self.at, "until": self.until}
+        return {"format": FORMAT, **value, "reason": self.reason}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read a flag's file; raises KeyError or ValueError where it is not one of this format."""
+        if value["format"] != FORMAT:
+            raise ValueError(f"the flag has format {value['format']!r}, this custody reads {FORMAT}")
+        return cls(value["id"], value["match"], value["by"], value["at"], value.get("until"), value["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Predictions that were sealed together: `predictions/<model>/<month>/<id>.json`.
+
+    `content` is the digest of the stored Parquet file (`id`, `time`, `prediction`, the features, probabilities), `root`
+    the Merkle root over the rows (docs/ledger-format.md), `first` and `last` the times of its rows, `counts` how many
+    rows were given which class, or the cells of a number. `source` is predict, serve or log.
+    """
+
+    id: str
+    model: str
+    run: str
+    version: str
+    artifact: str
+    rows: int
+    first: str
+    last: str
+    content: str
+    root: str
+    source: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def period(self) -> str:
+        """The month of its first row: the folder of its file."""
+        return self.first[:7]
+
+    def to_dict(self) -> dict[str, Any]:
+        names = ("id", "model", "run", "version", "artifact", "rows", "first", "last", "content", "root", "source")
+        return {"format": FORMAT, **{name: getattr(self, name) for name in names}, "counts": dict(self.counts)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read a batch's file; raises KeyError or ValueError where it is not one of this format."""
+        if value["format"] != FORMAT:
+            raise ValueError(f"the batch has format {value['format']!r}, this custody reads {FORMAT}")
+        names = ("id", "model", "run", "version", "artifact", "rows", "first", "last", "content", "root", "source")
+        return cls(**{name: value[name] for name in names}, counts=value.get("counts", {}))
