@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -384,6 +385,51 @@ def test_an_edit_without_meaning_is_read_once(folder: Path) -> None:
     assert "wine-00001" not in recognised(folder)
     both(folder)
     assert len(recognised(folder)) == MODELS
+
+
+LOADED = """
+import sys
+from custody.cli.main import main
+code = main(["plan"])
+print(*sorted(sys.modules), file=sys.stderr)
+"""
+
+
+def test_where_nothing_changed_no_yaml_is_parsed(folder: Path) -> None:
+    reset(folder)
+    forget(folder)
+    both(folder)
+    done = subprocess.run([sys.executable, "-c", LOADED], cwd=folder, capture_output=True, text=True, check=True)
+    assert "Nothing to do" in done.stdout
+    assert not [name for name in done.stderr.split() if name == "yaml" or name.startswith("custody.spec")]
+
+
+SPEC = "owner: cellar\nclassification: internal\npurposes: [quality]\n"
+WHILE = {
+    "of a model": (EDITS["comment"], EDITS["parameter"]),
+    "of a new dataset": (write("datasets/new/dataset.yaml", SPEC), write("datasets/new/dataset.yaml", "owner: [\n")),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WHILE))
+def test_an_edit_while_it_is_planned_is_not_taken_for_what_was_read(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reset(folder)
+    before = both(folder)
+    first, second = WHILE[name]
+    first(folder)
+    project = open_project(folder)
+    load = project.load
+
+    def load_and_edit(*arguments: Any) -> Any:
+        found = load(*arguments)
+        second(folder)
+        return found
+
+    monkeypatch.setattr(project, "load", load_and_edit)
+    assert "Nothing to do" in text(quick_plan(project), "1")
+    assert both(folder) != before
 
 
 def test_what_is_remembered_may_be_damaged_anywhere(folder: Path) -> None:

@@ -51,6 +51,7 @@ def quick(project: Project, *, revision: str | None = None) -> Quick:
     state, last = state_at_head(project.worktree.repository, project.config)
     seen = recognise(project, revision, state) if state.head else None
     if seen and seen.complete:
+        configured.remember(project.state_dir, project.config_bytes, project.config)
         return Quick(_nothing(project, revision, state, seen, last), _stages(seen, {}))
     from custody.app.branch import require_ledger
     from custody.app.plan import prepare
@@ -97,6 +98,7 @@ def _rest(project: Project, revision: str | None, state: State, seen: Recognised
     from custody.app.plan import Known, prepare_spec
     from custody.app.remember import remember
 
+    seen.ids.hash_all()
     needed = _needed(project, revision, seen)
     spec, problems = project.load(revision, lambda under: _files(project, revision, seen, needed, under))
     if any(problem.severity is Severity.ERROR for problem in problems):
@@ -186,7 +188,7 @@ def _warnings(
     """Return the warnings of what was read and of what is recognised: of specs in order of place, then of code."""
     kept = [item for data in seen.datasets.values() for item in data.warnings]
     kept += [item for finding in seen.models.values() for item in finding.warnings]
-    own = {name: finding.sights for name, finding in seen.models.items()}
+    own = {name: finding.sights for name, finding in seen.models.items() if finding.sights}
     all_sights = sorted({**own, **sights}.items())
     specs = sorted(dict.fromkeys((*found, *kept)), key=lambda problem: problem.position)
     return (*specs, *(item for _, items in all_sights for item in items))

@@ -25,6 +25,8 @@ def remember(project: Project, prepared: Prepared, seen: Recognised, state: Stat
         return
     datasets = dict(notes.datasets())
     models = dict(notes.models(seen, datasets))
+    if seen.findings.with_(models, datasets) == seen.findings:
+        return
     again = identities(project.worktree, prepared.revision)
     if again is None:
         return
@@ -33,9 +35,7 @@ def remember(project: Project, prepared: Prepared, seen: Recognised, state: Stat
     datasets = {
         name: item for name, item in datasets.items() if now.holds_dataset(item, name, f"{config.datasets}/{name}")
     }
-    findings = seen.findings.with_(models, datasets)
-    if findings != seen.findings:
-        save(project, findings)
+    save(project, seen.findings.with_(models, datasets))
 
 
 class _Notes:

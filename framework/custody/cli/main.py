@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import re
 import sys
@@ -35,6 +36,8 @@ GROUPS = (
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT})
 BUG, INTERRUPTED, PIPE_CLOSED, USAGE = 3, 130, 141, 64
+_UNCOLLECTED = 100_000
+"""Objects after which garbage is looked for: a fifth of a short command's time would be looking and finding nothing."""
 
 _HELP = re.compile(r'^HELP = "([^"\\\n]+)"$', re.MULTILINE)
 
@@ -99,9 +102,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run custody with `argv` (default: the process's arguments) and return its exit code."""
+    """Run custody with `argv` (default: the process's arguments, and it ends then) and return its exit code."""
+    if argv is not None:
+        return _run(list(argv))
+    gc.set_threshold(_UNCOLLECTED)
+    try:
+        return _run(sys.argv[1:])
+    finally:
+        gc.freeze()  # the interpreter looks once more at its end
+
+
+def _run(arguments: list[str]) -> int:
     _tolerate_any_text()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     out = Output.of(os.environ, json_mode="--json" in arguments)
     try:
         options, rest = _globals().parse_known_args(arguments)

@@ -31,6 +31,9 @@ class Standing(StrEnum):
     NO_SPEC = "no spec"
 
 
+_STANDINGS = {item.value: item for item in Standing}
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFinding:
     """A model for which nothing was to be done: `own` is its folder's identity, `ledger` the tree of its records.
@@ -137,19 +140,12 @@ def _row(item: ModelFinding, shared: dict[Any, int]) -> list[Any]:
 
 def _model(row: list[Any], shared: list[Any]) -> ModelFinding:
     standing, own, ledger, data, files, stages, run, *said = row
-    annotations, warnings, sights = said or ((), (), ())
-    return ModelFinding(
-        Standing(standing),
-        own,
-        ledger,
-        shared[data] or None,
-        shared[files],
-        shared[stages],
-        run,
-        tuple(map(_reason, annotations)),
-        tuple(map(_problem, warnings)),
-        tuple(map(_problem, sights)),
-    )
+    found = _STANDINGS[standing], own, ledger, shared[data] or None, shared[files], shared[stages], run
+    if not said:
+        return ModelFinding(*found)
+    annotations, warnings, sights = said
+    told = tuple(map(_reason, annotations)), tuple(map(_problem, warnings)), tuple(map(_problem, sights))
+    return ModelFinding(*found, *told)
 
 
 def _problem(value: Mapping[str, Any]) -> Problem:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from custody.git.objects import EXECUTABLE, FILE, FOLDER, TreeEntry
 from custody.git.worktree import GitWorktree
@@ -35,6 +35,8 @@ class Identities:
     ignored: tuple[str, ...] = ()
     here: tuple[str, ...] = ()
     """Both, in order."""
+    _children: dict[str, Mapping[str, TreeEntry]] = field(default_factory=dict)
+    _blobs: dict[str, str | None] = field(default_factory=dict)
 
     def folder(self, path: str) -> str | None:
         """Return the identity of all files below the folder: equal only where they are. None: it has none.
@@ -48,22 +50,26 @@ class Identities:
             if item.endswith("/"):
                 return None
             if item.endswith(_READ):
-                lines.append(f"{item}={self.worktree.blob(None, item)}")
+                lines.append(f"{item}={self._blob(item)}")
         return f"{base}+{hashlib.sha256(chr(0).join(lines).encode()).hexdigest()}" if lines else base
 
     def file(self, path: str) -> str | None:
         """Return the blob id of the file; None where there is none."""
-        folders = (item for item in self.here if item.endswith("/"))
-        if path in self.here or any(path.startswith(folder) for folder in folders):
-            return self.worktree.blob(None, path)
+        above = (f"{path[:at]}/" for at, char in enumerate(path) if char == "/")
+        if self._is_here(path) or any(map(self._is_here, above)):
+            return self._blob(path)
         entry = self._entry(path)
         return entry.id if entry and entry.mode in {FILE, EXECUTABLE} else None
 
+    def hash_all(self) -> None:
+        """Hash what differs, as it is now: what is read from here on is told by what it was before."""
+        for item in self.here:
+            if item.endswith(_READ):
+                self._blob(item)
+
     def children(self, path: str) -> dict[str, bool]:
         """Return the names in the folder, and for each whether it is a folder."""
-        entry = self._entry(path)
-        entries = self.worktree.children(entry.id) if entry and entry.mode == FOLDER else {}
-        found = {name: item.mode == FOLDER for name, item in entries.items()}
+        found = {name: item.mode == FOLDER for name, item in self._committed(path).items()}
         for item in self._below(path):
             name, slash, _ = item[len(path) + 1 :].partition("/")
             if name:
@@ -71,7 +77,25 @@ class Identities:
         return found
 
     def _entry(self, path: str) -> TreeEntry | None:
-        return self.worktree.entry(self.tree, path) if self.tree else None
+        folder, _, name = path.rpartition("/")
+        return self._committed(folder).get(name)
+
+    def _committed(self, folder: str) -> Mapping[str, TreeEntry]:
+        """Return what the tree holds right in the folder."""
+        if folder not in self._children:
+            entry = self.worktree.entry(self.tree, folder) if self.tree else None
+            self._children[folder] = self.worktree.children(entry.id) if entry and entry.mode == FOLDER else {}
+        return self._children[folder]
+
+    def _blob(self, path: str) -> str | None:
+        """Return the blob id of a file of the working tree, as it was when first asked for; it may be read later."""
+        if path not in self._blobs:
+            self._blobs[path] = self.worktree.blob(None, path)
+        return self._blobs[path]
+
+    def _is_here(self, item: str) -> bool:
+        at = bisect_left(self.here, item)
+        return self.here[at : at + 1] == (item,)
 
     def _below(self, path: str) -> Iterator[str]:
         """Yield what differs or is ignored below the folder, as far as it could be read for a spec or by an import."""

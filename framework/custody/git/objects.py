@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import pygit2
 from pygit2.enums import ObjectType, Option
@@ -24,6 +25,8 @@ FILE, EXECUTABLE, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
 _ENTRY = re.compile(rb"[0-7]+ ([^\0]+)\0[\s\S]{20}")
 _PARTS = re.compile(rb"([0-7]+) ([^\0]+)\0([\s\S]{20})")
 _ENTRIES = re.compile(rb"(?:[0-7]+ [^\0]+\0[\s\S]{20})*")
+_FIXED = 22
+"""Bytes of an entry beside its mode and name: a space, a zero and the object's id."""
 _FEW = 8
 """Entries up to which two trees are looked at one by one."""
 _KEPT = 64
@@ -56,9 +59,8 @@ class RawCommit:
     message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    """One name of a tree: its mode and object."""
+class TreeEntry(NamedTuple):
+    """One name of a tree: its mode and object. Made by the ten thousand, so it is a tuple."""
 
     name: str
     mode: int
@@ -262,16 +264,10 @@ def parse_commit(commit_id: str, data: bytes) -> RawCommit:
 
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """Parse the raw bytes of a tree. Raises GitError where they are damaged."""
-    entries, end = [], 0
-    for found in _PARTS.finditer(data):
-        if found.start() != end:
-            break
-        end = found.end()
-        mode, name, raw = found.groups()
-        entries.append(TreeEntry(name.decode("utf-8", "surrogateescape"), int(mode, 8), raw.hex()))
-    if end != len(data):
+    parts = _PARTS.findall(data)
+    if sum(len(mode) + len(name) + _FIXED for mode, name, _ in parts) != len(data):
         raise GitError("a tree of the repository is damaged", help=("git fsck --full",))
-    return entries
+    return [TreeEntry(name.decode("utf-8", "surrogateescape"), int(mode, 8), raw.hex()) for mode, name, raw in parts]
 
 
 def _differing(before: bytes, after: bytes) -> tuple[bytes, bytes]:
