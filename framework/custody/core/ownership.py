@@ -13,7 +13,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 MODEL_FILES = ("spec.yaml", "run.json")
 
 _MONTH = r"\d{4}-\d\d"
-_WINDOW = r"\d{4}-(?:W\d\d|\d\d(?:-\d\d(?:T\d\d)?)?)(?:\.outcomes)?"
+_WINDOW = r"\d{4}-(?:W\d\d|\d\d(?:-\d\d(?:T\d\db?)?)?)(?:\.outcomes)?"
 _ID = r"[A-Za-z0-9]{4,64}"
 _OF_MODEL = re.compile(rf"models/(?P<model>{NAME.pattern})/(?:spec\.yaml|run\.json)")
 _FILES = {
