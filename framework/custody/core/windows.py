@@ -41,7 +41,7 @@ def windows(start: datetime, end: datetime, every: Every, zone: tzinfo) -> Itera
 
 
 def window_named(name: str, zone: tzinfo) -> Window:
-    """Return the window `2012-01-05T07`, `2012-01-05`, `2012-W05` or `2012-01`; raises ValueError where there is none."""
+    """Return the window `2012-01-05T07`, `2012-01-05`, `2012-W05` or `2012-01`; ValueError where there is none."""
     found = _NAME.fullmatch(name)
     if found is None:
         raise ValueError(f"{name!r} names no window: expected 2012-01, 2012-W05, 2012-01-05 or 2012-01-05T07")

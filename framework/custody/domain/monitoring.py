@@ -13,6 +13,7 @@ from typing import Any, Self
 from custody.domain.monitors import Every, Level
 
 FORMAT = 1
+_EXACT = 2**53
 
 
 class Health(StrEnum):
@@ -54,8 +55,10 @@ class Window:
 class Edges:
     """The cells of one column. Numbers: interior edges, cell i holds (e[i-1], e[i]], the outer two are open.
 
-    Categories: `values`, one cell each, then one for all others that the reference knew. `low` and `high` are the
-    reference's range, None for categories and columns of which no value may be shown.
+    Categories: `values`, one cell each, then one for all others. `others` are those others as far as the reference knew
+    them; None: too many to list, so that no category is new. `low` and `high` are the reference's range, None for
+    categories and for columns of which no value may be shown (`hidden`). `kind` is number, boolean, text, date (days
+    since 1970) or timestamp (seconds since 1970, UTC).
     """
 
     edges: tuple[float, ...] = ()
@@ -63,10 +66,35 @@ class Edges:
     low: float | None = None
     high: float | None = None
     mode: float | str | None = None
+    kind: str = "number"
+    others: tuple[str, ...] | None = None
+    hidden: bool = False
 
     @property
     def cells(self) -> int:
         return len(self.edges) + 1 if self.values is None else len(self.values) + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        value: dict[str, Any] = {} if self.kind == "number" else {"kind": self.kind}
+        value |= {"edges": list(self.edges)} if self.edges else {}
+        value |= {"values": list(self.values)} if self.values is not None else {}
+        value |= {"others": list(self.others)} if self.others is not None else {}
+        value |= {name: getattr(self, name) for name in ("low", "high", "mode") if getattr(self, name) is not None}
+        return value | ({"hidden": True} if self.hidden else {})
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        values, others = value.get("values"), value.get("others")
+        return cls(
+            tuple(float(edge) for edge in value.get("edges", ())),
+            None if values is None else tuple(values),
+            value.get("low"),
+            value.get("high"),
+            value.get("mode"),
+            value.get("kind", "number"),
+            None if others is None else tuple(others),
+            value.get("hidden", False),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +120,35 @@ class Counts:
     def known(self) -> int:
         """Rows that fell into a cell."""
         return sum(self.cells)
+
+    @property
+    def rows(self) -> int:
+        """All rows, also those that fell into no cell."""
+        return self.known + self.nulls + self.new + self.text
+
+    def to_text(self) -> str:
+        """Return them as text: `412 420 398|3 0 0 0 0 57|0.02 0.97`.
+
+        That is the cells, `|nulls new text below above mode` without zeros at the end, and `|least greatest` if any.
+        """
+        beside = [self.nulls, self.new, self.text, self.below, self.above, self.mode]
+        while beside and not beside[-1]:
+            beside.pop()
+        bounds = [bound for bound in (self.least, self.greatest) if bound is not None]
+        return "|".join(" ".join(map(_shown, part)) for part in (self.cells, beside, bounds)).rstrip("|")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `to_text` wrote; raises ValueError for anything else."""
+        parts = [part.split() for part in text.split("|")]
+        cells, beside, bounds = [*parts, [], []][:3]
+        if not cells or len(parts) > 3 or len(beside) > 6 or len(bounds) not in {0, 2}:  # noqa: PLR2004 - as above
+            raise ValueError(f"{text[:80]!r} are no counts")
+        counted = tuple(map(int, cells))
+        nulls, new, letters, below, above, mode = *map(int, beside), *(0,) * (6 - len(beside))
+        if min(*counted, nulls, new, letters, below, above, mode) < 0:
+            raise ValueError(f"{text[:80]!r} are no counts: one is negative")
+        return cls(counted, nulls, new, letters, below, above, mode, *map(float, bounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,3 +428,7 @@ class Batch:
             raise ValueError(f"the batch has format {value['format']!r}, this custody reads {FORMAT}")
         names = ("id", "model", "run", "version", "artifact", "rows", "first", "last", "content", "root", "source")
         return cls(**{name: value[name] for name in names}, counts=value.get("counts", {}))
+
+
+def _shown(number: float) -> str:
+    return str(int(number)) if abs(number) < _EXACT and number == int(number) else repr(float(number))

@@ -73,7 +73,7 @@ def matrix(table: pa.Table, features: Sequence[str], kinds: Sequence[str] | None
     values = np.empty((table.num_rows, len(features)), dtype=object if TEXT in expected else np.float64)
     for place, (name, kind) in enumerate(zip(features, expected, strict=True)):
         column = table.column(name)
-        values[:, place] = _texts(column) if kind == TEXT else _numbers(column, kind)
+        values[:, place] = _texts(column) if kind == TEXT else floats(column, kind)
     return values
 
 
@@ -92,9 +92,26 @@ def target(table: pa.Table, column: str, task: str) -> Target:
     if task == "regression":
         if kind not in {NUMBER, BOOLEAN}:
             raise ContractError(f"target {column} is {kind}: a regression needs numbers")
-        return Target(_finite(_numbers(labels, kind), column), known, (), dropped)
+        return Target(_finite(floats(labels, kind), column), known, (), dropped)
     array = _labels(labels, kind, column)
     return Target(array, known, tuple(np.unique(array).tolist()), dropped)
+
+
+def floats(column: pa.ChunkedArray, kind: str) -> NDArray[np.float64]:
+    """Return a column of this kind as float64, NaN for nulls; its Arrow type must suit the kind."""
+    scale = 1.0
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.float64())
+    if kind == DATE and pa.types.is_date(column.type):
+        column = column.cast(pa.date32()).cast(pa.int32())
+    elif kind == TIMESTAMP and pa.types.is_timestamp(column.type):
+        scale = _UNITS[column.type.unit]
+        column = column.cast(pa.int64())
+    missing = column.is_null().to_numpy()
+    filled = column.cast(pa.float64(), safe=False).fill_null(0.0)
+    numbers: NDArray[np.float64] = np.array(filled.to_numpy(), dtype=np.float64) / scale
+    numbers[missing] = np.nan
+    return numbers
 
 
 def text_of(value: Any) -> str:
@@ -119,22 +136,6 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
     return values
 
 
-def _numbers(column: pa.ChunkedArray, kind: str) -> NDArray[np.float64]:
-    scale = 1.0
-    if pa.types.is_null(column.type):
-        column = column.cast(pa.float64())
-    if kind == DATE and pa.types.is_date(column.type):
-        column = column.cast(pa.date32()).cast(pa.int32())
-    elif kind == TIMESTAMP and pa.types.is_timestamp(column.type):
-        scale = _UNITS[column.type.unit]
-        column = column.cast(pa.int64())
-    missing = column.is_null().to_numpy()
-    filled = column.cast(pa.float64(), safe=False).fill_null(0.0)
-    numbers: NDArray[np.float64] = np.array(filled.to_numpy(), dtype=np.float64) / scale
-    numbers[missing] = np.nan
-    return numbers
-
-
 def _nulls(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     nulls: NDArray[np.bool_] = column.is_null(nan_is_null=pa.types.is_floating(column.type)).to_numpy()
     return nulls
@@ -156,7 +157,7 @@ def _labels(labels: pa.ChunkedArray, kind: str, column: str) -> NDArray[Any]:
         raise ContractError(f"target {column} is a {kind}: a classification needs texts, booleans or integers")
     if pa.types.is_integer(labels.type):
         return np.array(labels.to_numpy(), dtype=np.int64)
-    numbers = _finite(_numbers(labels, kind), column)
+    numbers = _finite(floats(labels, kind), column)
     if (numbers != np.floor(numbers)).any() or (np.abs(numbers) > _EXACT).any():
         distinct = pc.count_distinct(labels).as_py()
         message = (
