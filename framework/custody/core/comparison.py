@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.core.measures import Answers, Floats, measures
+from custody.core.resampling import weightings
 
 RESAMPLES = 2_000
 LEVEL = 0.95
@@ -25,7 +26,6 @@ _SEED = 20_120_501
 _DRAWS = 20_000_000
 """Rows drawn in all, so that a comparison takes seconds; beyond ten thousand test rows there are fewer resamples."""
 _FEWEST = 200
-_AT_ONCE = 4_000_000
 _TOLERANCE = 0.1
 """Of a regression, the part of the mean absolute error before by which a row's error must change to be counted."""
 
@@ -214,18 +214,8 @@ def resamples(rows: int) -> int:
 
 
 def draws(rows: int) -> Iterator[Floats]:
-    """Yield weightings, a row each, how often every test row was drawn; the same for every version of numpy.
-
-    The raw output of PCG64 is taken, whose stream numpy promises never to change.
-    """
-    raw, left = np.random.PCG64(_SEED), resamples(rows)
-    while left:
-        count = min(left, max(1, _AT_ONCE // rows))
-        high = raw.random_raw(count * rows) >> np.uint64(32)
-        places = ((high * np.uint64(rows)) >> np.uint64(32)).astype(np.int64).reshape(count, rows)
-        places += np.arange(count)[:, None] * rows
-        yield np.bincount(places.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
-        left -= count
+    """Yield weightings, a row each, how often every test row was drawn."""
+    return weightings(rows, resamples(rows), _SEED)
 
 
 _Bounds = tuple[float, float, float, float]
