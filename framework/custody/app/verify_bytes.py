@@ -9,8 +9,10 @@ from typing import Any
 from custody.app.adopt import says
 from custody.app.project import Project
 from custody.core.audit import fault
+from custody.core.merkle import root
 from custody.core.sharing import objects_of
 from custody.domain.audit import Fault, Looked
+from custody.domain.monitoring import Batch
 from custody.domain.record import Entry, Run
 from custody.errors import CustodyError
 
@@ -19,12 +21,13 @@ _FACTS = ("metrics", "n", "slices")
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """An object that a record names: what it is, in words; the facts of an evaluation; the version of a table."""
+    """An object that a record names: what it is, and what it must hold: an evaluation, a table of data, a batch."""
 
     entry: Entry
     what: str
     facts: Mapping[str, Any] | None = None
     version: Mapping[str, Any] | None = None
+    batch: Batch | None = None
 
 
 class Bytes:
@@ -50,6 +53,9 @@ class Bytes:
             self._versions[label] = looked
             if not self._scoped:
                 self._of_version(label)
+        if looked.batch is not None:
+            what = f"{looked.batch.model} predictions {looked.batch.id}"
+            self._named[looked.batch.content] = _Named(entry, what, batch=looked.batch)
         if looked.run is not None:
             self._of_run(entry, looked.run)
             self._of_version(f"{looked.run.data.get('dataset')}@{looked.run.data.get('version')}")
@@ -108,6 +114,8 @@ class Bytes:
                 yield fault(named.entry, "bytes.evaluation", expected, f"another one in sha256:{digest}")
             if full and named.version is not None:
                 yield from self._table(digest, named, named.version)
+            if named.batch is not None:
+                yield from self._rows(digest, named, named.batch)
         except (CustodyError, OSError) as error:
             yield fault(named.entry, "bytes.unreadable", named.what, str(error))
 
@@ -120,6 +128,15 @@ class Bytes:
         found = table_digest(table.num_rows, column_digests(table))
         if found != version.get("logical"):
             yield fault(named.entry, "bytes.logical", f"{named.what} logical {version.get('logical')}", found)
+
+    def _rows(self, digest: str, named: _Named, batch: Batch) -> Iterator[Fault]:
+        from custody.content.tables import read_table
+        from custody.kit.predictions import leaves_of
+
+        leaves = leaves_of(read_table(self._store.get(digest)))
+        if (len(leaves), root(leaves)) != (batch.rows, batch.root):
+            expected = f"{named.what} {batch.rows:,} rows, root {batch.root}"
+            yield fault(named.entry, "batch.root", expected, f"{len(leaves):,} rows, root {root(leaves)}")
 
 
 def _files(version: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ FIRST = ("new", "check", "plan", "try", "apply", "status", "trace", "rollback")
 
 GROUPS = (
     ("Start and describe", ("init", "data", "schema")),
-    ("What is in use", ("promote", "deployed", "find")),
+    ("What is in use", ("promote", "predict", "serve", "log-predictions", "deployed", "find")),
     ("What happened", ("log", "runs", "compare", "show", "as-of", "explain")),
     ("What changed, and what it touches", ("why", "bisect", "impact", "retrain")),
     ("Is it still right", ("monitor", "verify", "reproduce")),

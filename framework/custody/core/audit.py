@@ -11,9 +11,11 @@ from typing import Any
 
 from custody.core.gates import judge
 from custody.core.keys import UPSTREAM, step_key
+from custody.core.predictions import batch_id, batch_path, batch_trailers
 from custody.core.recording import run_trailers
 from custody.domain.audit import Fault
 from custody.domain.graph import StepRecord
+from custody.domain.monitoring import Batch
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest
 from custody.domain.verdict import Verdict
@@ -116,6 +118,16 @@ def version_faults(entry: Entry, value: Mapping[str, Any], path: str) -> Iterato
         yield fault(entry, "data.trailers", f"Data: {expected}, as {path} says", f"Data: {found}")
     if path != f"datasets/{value.get('dataset')}/{value.get('version')}.json":
         yield fault(entry, "data.trailers", f"{path} about the version that it is called after", name)
+
+
+def batch_faults(entry: Entry, batch: Batch, path: str) -> Iterator[Fault]:
+    """Yield what is wrong with the record of sealed predictions that wrote `path`."""
+    said = dict(reversed(entry.trailers))
+    for name, value in batch_trailers(batch):
+        if said.get(name) != value:
+            yield fault(entry, "batch.trailers", f"{name}: {value}, as {path} says", f"{name}: {said.get(name)}")
+    if path != batch_path(batch) or batch.id != batch_id(batch.model, batch.run, batch.root):
+        yield fault(entry, "batch.name", f"{path} about the batch that its root and its run name", batch.id)
 
 
 def manifest_differences(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:

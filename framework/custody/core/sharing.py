@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from custody.core.fold import decode_run
 from custody.core.jsonfile import json_object
+from custody.core.predictions import decode_batch
+from custody.domain.monitoring import Batch
 from custody.domain.record import Kind, Record, Run
 
 CLASSES = ("public", "internal", "confidential", "restricted")
@@ -55,7 +57,7 @@ class Named:
 
 
 def named_by(records: Iterable[Record], landed: Landed = Landed()) -> tuple[Named, ...]:
-    """Return what records of runs, verdicts and data name, each judged; files that cannot be read name nothing."""
+    """Return what records name, each judged; files that cannot be read name nothing."""
     return tuple(replace(item, refusal=_refusal(item, landed)) for item in _named(records))
 
 
@@ -117,6 +119,8 @@ def _named(records: Iterable[Record]) -> Iterator[Named]:
                     yield _of_run(decode_run(data))
                 elif record.kind is Kind.DATA:
                     yield _of_data(json_object(data))
+                elif record.kind is Kind.PREDICTIONS:
+                    yield _of_batch(decode_batch(data))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
@@ -128,3 +132,7 @@ def _of_run(run: Run) -> Named:
 def _of_data(value: dict[str, object]) -> Named:
     name, told = str(value["dataset"]), value.get("classification")
     return Named(f"{name}@{value['version']}", name, str(told) if told else None, files_of(value))
+
+
+def _of_batch(batch: Batch) -> Named:
+    return Named(f"predictions of {batch.model}", batch.dataset, batch.classification, (batch.content,))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from custody.domain.monitoring import Batch
 from custody.domain.record import Entry, Run
 
 
@@ -35,13 +36,15 @@ class Fault:
 class Looked:
     """One commit of the ledger as an audit saw it; `entry` is None for one that holds no record.
 
-    `run` is what the record wrote as `run.json`, `version` what it wrote of a dataset's version.
+    `run` is what the record wrote as `run.json`, `version` what it wrote of a dataset's version, `batch` what it wrote
+    of sealed predictions.
     """
 
     commit: str
     entry: Entry | None = None
     run: Run | None = None
     version: Mapping[str, Any] | None = None
+    batch: Batch | None = None
     faults: tuple[Fault, ...] = ()
 
 

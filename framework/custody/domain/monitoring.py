@@ -396,7 +396,8 @@ class Batch:
 
     `content` is the digest of the stored Parquet file (`id`, `time`, `prediction`, the features, probabilities), `root`
     the Merkle root over the rows (docs/ledger-format.md), `first` and `last` the times of its rows, `counts` how many
-    rows were given which class, or the cells of a number. `source` is predict, serve or log.
+    rows were given which class, or the cells of a number. `source` is predict, serve or log. `dataset` and its
+    `classification` say whose content it is: whether it may travel.
     """
 
     id: str
@@ -411,15 +412,18 @@ class Batch:
     root: str
     source: str
     counts: Mapping[str, int] = field(default_factory=dict)
+    dataset: str = ""
+    classification: str | None = None
 
     @property
     def period(self) -> str:
-        """The month of its first row: the folder of its file."""
+        """The month of its first row, and of all others: the folder of its file."""
         return self.first[:7]
 
     def to_dict(self) -> dict[str, Any]:
         names = ("id", "model", "run", "version", "artifact", "rows", "first", "last", "content", "root", "source")
-        return {"format": FORMAT, **{name: getattr(self, name) for name in names}, "counts": dict(self.counts)}
+        value = {"format": FORMAT, **{name: getattr(self, name) for name in names}, "counts": dict(self.counts)}
+        return value | {"dataset": self.dataset, "classification": self.classification}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -427,7 +431,12 @@ class Batch:
         if value["format"] != FORMAT:
             raise ValueError(f"the batch has format {value['format']!r}, this custody reads {FORMAT}")
         names = ("id", "model", "run", "version", "artifact", "rows", "first", "last", "content", "root", "source")
-        return cls(**{name: value[name] for name in names}, counts=value.get("counts", {}))
+        return cls(
+            **{name: value[name] for name in names},
+            counts=value.get("counts", {}),
+            dataset=value.get("dataset", ""),
+            classification=value.get("classification"),
+        )
 
 
 def _shown(number: float) -> str:

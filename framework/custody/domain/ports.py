@@ -91,8 +91,22 @@ class Fetched:
     offline: str = ""
 
 
+class Files(Protocol):
+    """The files of the ledger at its present head; raises LedgerError where they cannot be read."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of the file at `path`; None where there is none."""
+
+    def under(self, folder: str) -> tuple[str, ...]:
+        """Return the paths of all files below `folder`, sorted by name."""
+
+
 class Ledger(Protocol):
     """The append-only records. Only `app` calls `append`, `decide` and `share`."""
+
+    @property
+    def files(self) -> Files:
+        """What records wrote, file by file: windows, incidents, batches."""
 
     @property
     def actor(self) -> str:

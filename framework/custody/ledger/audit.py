@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from custody.core.audit import Keys, effect_faults, fault, recomputed, run_faults, version_faults
+from custody.core.audit import Keys, batch_faults, effect_faults, fault, recomputed, run_faults, version_faults
 from custody.core.fold import decode_run
 from custody.core.jsonfile import json_object
 from custody.core.landing import landing_order
+from custody.core.predictions import decode_batch
 from custody.domain.audit import Extent, Fault, Looked
+from custody.domain.monitoring import Batch
 from custody.domain.record import Entry, Kind, Record, Run, RunStatus, State
 from custody.errors import CustodyError, GitError
 from custody.git.objects import RawCommit
@@ -74,7 +76,7 @@ class Audit:
                 if looked.entry.kind not in list(Kind):
                     extent.unknown[looked.entry.kind] = extent.unknown.get(looked.entry.kind, 0) + 1
             told = (item for item in looked.faults if chain.whole or item.code not in _OF_HISTORY)
-            yield Looked(commit, looked.entry, looked.run, looked.version, (*told, *wrong))
+            yield replace(looked, commit=commit, faults=(*told, *wrong))
         yield Looked("", faults=(*index.rest(), *notes.faults(order, extent)))
         chain.remember(line)
 
@@ -121,14 +123,16 @@ class Audit:
         if kind is None or step.record is None:
             return Looked(raw.id, entry, faults=tuple(faults))
         faults += effect_faults(entry, step.before, step.after, step.record) if step.whole else ()
-        run = version = None
+        run = version = batch = None
         if kind in _HOLDS_RUN:
             run = self._run(raw, entry, step, faults)
         elif kind is Kind.DATA:
             version = self._version(entry, step, faults)
+        elif kind is Kind.PREDICTIONS:
+            batch = self._batch(entry, step, faults)
         elif kind in {Kind.REGISTER, Kind.PROMOTION}:
             faults += self._proof(entry, step)
-        return Looked(raw.id, entry, run, version, tuple(faults))
+        return Looked(raw.id, entry, run, version, batch, tuple(faults))
 
     def _identity(self, entry: Entry) -> Iterator[Fault]:
         first = self._seen.setdefault(entry.id, entry.commit)
@@ -195,6 +199,18 @@ class Audit:
             return None
         faults += version_faults(entry, value, path)
         return value
+
+    def _batch(self, entry: Entry, step: Step, faults: list[Fault]) -> Batch | None:
+        """Read what a record says of sealed predictions; one whose file was there before it wrote none."""
+        for path, blob in step.own.items():
+            try:
+                batch = decoded(path, self._repository.blob(str(blob)), decode_batch)
+            except CustodyError as error:
+                faults.append(fault(entry, "batch.unreadable", f"{path} as custody writes it", error.message))
+                return None
+            faults += batch_faults(entry, batch, path)
+            return batch
+        return None
 
     def _proof(self, entry: Entry, step: Step) -> Iterator[Fault]:
         """A version or a promotion rests on a run that passed its gates before."""
