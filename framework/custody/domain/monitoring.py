@@ -170,8 +170,9 @@ class Signal:
     """One monitor that fired in one window.
 
     `monitor` is schema, freshness, volume, nulls, constant, range, categories, mode, text_number, drift, prediction,
-    outcome, bias, outcomes_missing or estimate. `value` against `limit` by `metric` (psi, roc_auc …), `interval` is a
-    95 % one, `n` the rows behind it. `at_once`: it opens an incident without confirmation. `text` is a line for people.
+    outcome, bias, outcomes_missing, estimate, or run (a training run that failed). `value` against `limit` by `metric`
+    (psi, roc_auc …), `interval` is a 95 % one, `n` the rows behind it. `at_once`: it opens an incident without
+    confirmation. `text` is a line for people.
     """
 
     monitor: str
@@ -224,7 +225,8 @@ class Judged:
     `what` is `inputs` (quality, drift, predictions) or `outcomes`. `inputs` is the digest of all that it was judged
     from: judged again with the same, nothing is recorded. Late outcomes make another `revision`. `profile` and
     `prediction` are encoded counts (see `core/profiles.py`), `measures` what outcomes gave: metric to
-    [value, low, high, n]. `notes` are lines on what could not be judged, and why.
+    [value, low, high, n]. `notes` are lines on what could not be judged, and why. `near` are the keys of monitors that
+    did not fire and lie above 0.8 x their limit: such a window does not count as clean for them.
     """
 
     model: str
@@ -243,6 +245,7 @@ class Judged:
     measures: Mapping[str, tuple[float, float, float, int]] = field(default_factory=dict)
     joined: float | None = None
     notes: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         value: dict[str, Any] = {
@@ -263,7 +266,8 @@ class Judged:
         value |= {"prediction": self.prediction} if self.prediction else {}
         value |= {"measures": {name: list(item) for name, item in self.measures.items()}} if self.measures else {}
         value |= {"joined": self.joined} if self.joined is not None else {}
-        return value | ({"notes": list(self.notes)} if self.notes else {})
+        value |= {"notes": list(self.notes)} if self.notes else {}
+        return value | ({"near": list(self.near)} if self.near else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -287,6 +291,7 @@ class Judged:
             {name: tuple(item) for name, item in value.get("measures", {}).items()},
             value.get("joined"),
             tuple(value.get("notes", ())),
+            tuple(value.get("near", ())),
         )
 
 
@@ -305,6 +310,7 @@ class Incident:
     first and the newest bad window, `since` is the start of the first. `signals` are one a key, the suspect first, as
     they were when they fired last. `pages` counts the messages that page, `paged` is when the last one did. `facts` is
     what the screen shows besides: last good window and version, data, code, what was done and what was withheld.
+    `to` names the channels that hear of this revision, `told` all that have heard of it so far.
     """
 
     id: str
@@ -321,6 +327,12 @@ class Incident:
     paged: str | None = None
     resolved: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    to: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    @property
+    def firing(self) -> bool:
+        return self.state is IncidentState.FIRING
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -337,6 +349,8 @@ class Incident:
             "pages": self.pages,
             "paged": self.paged,
             "resolved": self.resolved,
+            "to": list(self.to),
+            "told": list(self.told),
             "signals": [signal.to_dict() for signal in self.signals],
             "facts": dict(self.facts),
         }
@@ -361,6 +375,8 @@ class Incident:
             value.get("paged"),
             value.get("resolved"),
             value.get("facts", {}),
+            tuple(value.get("to", ())),
+            tuple(value.get("told", ())),
         )
 
 
