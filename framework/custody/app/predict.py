@@ -13,7 +13,7 @@ from custody.app.promoted import find_promoted
 from custody.app.sealing import record_batches
 from custody.app.work import work
 from custody.core.predictions import micros_of
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.ports import Shared
 from custody.domain.serving import Promoted
 from custody.errors import CustodyError, UsageError

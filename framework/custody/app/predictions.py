@@ -10,7 +10,7 @@ from typing import Any
 from custody.app.project import Project
 from custody.app.sealing import journal_root
 from custody.core.predictions import ID, KEY, PREDICTION, PROBABILITY, TIME, decode_batch, moment, moment_of
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.serving import Prediction, Promoted
 from custody.errors import CustodyError, LedgerError, UsageError
 from custody.serving import journal

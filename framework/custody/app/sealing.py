@@ -15,7 +15,7 @@ from custody.app.project import Project
 from custody.app.who import source_of
 from custody.app.work import work
 from custody.core.predictions import predictions_record
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.serving import journal
 
 

@@ -12,7 +12,7 @@ from custody.core.audit import fault
 from custody.core.merkle import root
 from custody.core.sharing import objects_of
 from custody.domain.audit import Fault, Looked
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.record import Entry, Run
 from custody.errors import CustodyError
 

@@ -14,8 +14,8 @@ from custody.core.keys import UPSTREAM, step_key
 from custody.core.predictions import batch_id, batch_path, batch_trailers
 from custody.core.recording import run_trailers
 from custody.domain.audit import Fault
+from custody.domain.batch import Batch
 from custody.domain.graph import StepRecord
-from custody.domain.monitoring import Batch
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest
 from custody.domain.verdict import Verdict

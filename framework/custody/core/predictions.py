@@ -12,7 +12,7 @@ from typing import Any
 from custody.core.jsonfile import json_bytes, json_object
 from custody.core.recording import SUBJECT, Source
 from custody.digest import digest
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.record import Kind, Record
 
 ID, TIME, KEY, PREDICTION, PROBABILITY = "id", "time", "key", "prediction", "probability."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from custody.core.fold import decode_run
 from custody.core.jsonfile import json_object
 from custody.core.predictions import decode_batch
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.record import Kind, Record, Run
 
 CLASSES = ("public", "internal", "confidential", "restricted")

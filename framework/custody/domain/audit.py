@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.record import Entry, Run
 
 

@@ -26,7 +26,7 @@ from custody.core.predictions import (
     prediction_id,
     sketch,
 )
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.serving import Promoted
 from custody.errors import ContractError
 from custody.kit.evaluation import Question, predict

@@ -15,7 +15,7 @@ from custody.core.jsonfile import json_object
 from custody.core.landing import landing_order
 from custody.core.predictions import decode_batch
 from custody.domain.audit import Extent, Fault, Looked
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.record import Entry, Kind, Record, Run, RunStatus, State
 from custody.errors import CustodyError, GitError
 from custody.git.objects import RawCommit

@@ -9,7 +9,7 @@ from typing import Any
 from custody.app.predict import Predicted
 from custody.app.sealing import Sealed
 from custody.cli.output import Output
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.ports import Shared
 from custody.errors import UsageError
 
