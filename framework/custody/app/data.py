@@ -14,7 +14,8 @@ from typing import Any
 from custody.app.ingest import Reading, Recorded, Stamp, contract, differences, read, store_reading
 from custody.app.project import Project
 from custody.domain.problem import Severity
-from custody.domain.spec import LATEST, Column, DatasetSpec, Document, Manifest, Spec, Uses
+from custody.domain.spec import LATEST, Column, DatasetSpec, Document, Manifest, Spec
+from custody.domain.uses import Uses
 from custody.errors import ContractError, InvalidSpecError, UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")

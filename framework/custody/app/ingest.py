@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from custody.domain.graph import Ref
 from custody.domain.ports import Store
-from custody.domain.spec import Column, DatasetSpec, Manifest, StoredFile, Uses
+from custody.domain.spec import Column, DatasetSpec, Manifest, StoredFile
+from custody.domain.uses import Uses
 from custody.errors import ContractError, RefusedError, StoreError
 
 FORMAT = 1

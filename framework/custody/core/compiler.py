@@ -8,7 +8,8 @@ from typing import Any
 from custody.core.keys import UPSTREAM
 from custody.domain.graph import STEPS, Graph, Node
 from custody.domain.plan import Change, Do
-from custody.domain.spec import ModelSpec, Uses
+from custody.domain.spec import ModelSpec
+from custody.domain.uses import Uses
 
 Settings = Callable[[str, str], Mapping[str, Any]]
 """(model, step) to what the step is told beside its key's inputs."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 
 AUTO, SIZE = "auto", "size"
 TRAINING, PREVIOUS, SAME_PERIOD = "training", "previous", "same_period"
@@ -50,13 +50,17 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class DriftRule:
-    """How distributions are compared. `stat` is psi, js, ks, w1 or chi2, `limit` is `auto`, `size` or a number."""
+    """How distributions are compared. `stat` is psi, js, ks, w1 or chi2, `limit` is `auto`, `size` or a number.
+
+    `paging` is a second, greater number: from there on it is an alert, whatever `severity` says.
+    """
 
     stat: str = "psi"
     limit: str | float = AUTO
     floor: float = 0.2
     severity: Level = Level.WARN
     ignore: tuple[str, ...] = ()
+    paging: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from custody.domain.monitors import Monitors
 from custody.domain.problem import Place, Problem
+from custody.domain.uses import Uses
 
 LATEST = "latest"
 _TIMED = re.compile(r"\d{4}-\d\d-\d\d(T\d{6})?")
@@ -16,8 +18,9 @@ LOCAL_TRIALS = "refs/custody/local/trials"
 """Where trials of working trees are recorded: no branch, so that neither custody nor a `git push` takes it along."""
 PROFILES = ".mlops/profiles"
 """The folder of the profiles: values that stand below those of every model that names one."""
-MODEL_KINDS = ("model", "data", "pipeline", "gates")
-"""The kinds of a model's files, and of a profile's."""
+MONITORS = "monitors"
+MODEL_KINDS = ("model", "data", "pipeline", "gates", MONITORS)
+"""The kinds of a model's files, and of a profile's; monitors alone may be absent."""
 
 
 def spec_files(directory: str, profile: str | None = None) -> tuple[str, ...]:
@@ -48,22 +51,6 @@ class Document:
                 return self.places[dotted]
             dotted = dotted.rpartition(".")[0]
         return Place(self.path, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """A reference to code and its parameters: `uses:` with `with:`, and how it is to be run.
-
-    `name` is a built-in, `sklearn.<Class>`, `./file.py:function` beside the spec or `package.module:function`.
-    `timeout` is in seconds, `memory` in bytes; neither they nor `retries` are inputs of a result.
-    """
-
-    name: str
-    with_: Mapping[str, Any] = field(default_factory=dict)
-    files: tuple[str, ...] = ()
-    timeout: float | None = None
-    retries: int = 0
-    memory: int | None = None
 
 
 class SplitKind(StrEnum):
@@ -147,7 +134,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """All that the directory of one model declares. `documents` is by kind: model, data, pipeline, gates."""
+    """All that the directory of one model declares. `documents` is by kind: model, data, pipeline, gates, monitors."""
 
     name: str
     directory: str
@@ -182,10 +169,13 @@ class ModelSpec:
     """After so many failed runs of the same inputs the model is held."""
     retrains_on_environment: bool = False
     """Whether another locked environment trains anew; else it is only shown."""
+    monitors: Monitors | None = None
+    """What is watched; None where it has no monitors.yaml."""
 
     def place(self, kind: str, dotted: str = "") -> Place:
-        """Return where `dotted` of the document of `kind` is written."""
-        return self.documents[kind].place(dotted)
+        """Return where `dotted` of the document of `kind` is written; the file's beginning where there is none."""
+        document = self.documents.get(kind)
+        return document.place(dotted) if document else Place(f"{self.directory}/{kind}.yaml", 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

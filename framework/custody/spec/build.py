@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from custody.core.preparation import PIPELINE, steps_of
 from custody.domain.problem import Problem
 from custody.domain.spec import (
+    MONITORS,
     Column,
     Config,
     DatasetRef,
@@ -23,8 +23,11 @@ from custody.domain.spec import (
     SplitKind,
     StoredFile,
     Task,
-    Uses,
 )
+from custody.domain.uses import Uses
+from custody.spec.limits import bounds, reach
+from custody.spec.monitors import monitor_contradictions, monitors
+from custody.spec.uses import uses_of
 from custody.spec.words import say
 
 FORMAT = 1
@@ -37,14 +40,6 @@ TABULAR = "tabular"
 ATTEMPTS = 3
 LEDGER, TRIALS = "mlops/ledger", "mlops/trials"
 
-_SHARES = frozenset(
-    {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "brier"}
-    | {"selection_rate", "f1_macro", "precision_macro", "recall_macro", "roc_auc_ovr"}
-)
-"""The metrics that lie between 0 and 1."""
-_POSITIVE = frozenset({"log_loss", "rmse", "mae", "median_ae", "max_error"})
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _EXCLUSIVE = (
     ("by", "stratify", "choose one of the two"),
     ("by", "group", "choose one of the two"),
@@ -53,11 +48,10 @@ _EXCLUSIVE = (
     ("from", "test", "the value says already which rows are for testing"),
 )
 """Keys of `split` that exclude each other; the second one is to be removed."""
-_MEASURE = re.compile(r"([0-9.]+)([A-Za-z]+)")
 
 
 def model(name: str, directory: str, documents: Mapping[str, Document]) -> ModelSpec:
-    """Build a model from its documents: model, data, pipeline and gates."""
+    """Build a model from its documents: model, data, pipeline, gates, and monitors where there are any."""
     about, data = documents["model"].value, documents["data"].value
     pipeline, gates = documents["pipeline"].value, documents["gates"].value
     dataset, _, version = data["dataset"].partition("@")
@@ -70,7 +64,7 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         target=about["target"],
         dataset=DatasetRef(dataset, version),
         split=_split(data["split"]),
-        train=_uses(pipeline["train"]),
+        train=uses_of(pipeline["train"]),
         prepare=_prepare(pipeline.get("prepare", TABULAR)),
         documents=documents,
         tier=about.get("tier"),
@@ -82,12 +76,13 @@ def model(name: str, directory: str, documents: Mapping[str, Document]) -> Model
         was=about.get("was"),
         metrics=tuple(_metric_gate(metric, limits) for metric, limits in gates.get("metrics", {}).items()),
         slices=tuple(_slice_gate(column, limits) for column, limits in gates.get("slices", {}).items()),
-        steps={step: _uses({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
+        steps={step: uses_of({"uses": step, **pipeline[step]}) for step in RUN_STEPS if step in pipeline},
         profile=about.get("profile"),
         inputs={column: _model_ref(ref) for column, ref in data.get("inputs", {}).items()},
         schedule=pipeline.get("schedule"),
         attempts=int(pipeline.get("attempts", ATTEMPTS)),
         retrains_on_environment=pipeline.get("environment") == "retrain",
+        monitors=monitors(documents[MONITORS].value) if MONITORS in documents else None,
     )
 
 
@@ -104,7 +99,7 @@ def dataset(name: str, directory: str, document: Document, versions: Mapping[str
         description=value.get("description"),
         key=value.get("key"),
         time=value.get("time"),
-        source=_uses(value["source"]) if "source" in value else None,
+        source=uses_of(value["source"]) if "source" in value else None,
         columns={column: _column(column, rules) for column, rules in value.get("columns", {}).items()},
         versions=versions,
     )
@@ -140,49 +135,17 @@ def config(document: Document) -> Config:
     return Config(**value, document=document)
 
 
-def seconds(value: str | float) -> float:
-    """Return a duration such as `10m`, or a number of seconds, in seconds."""
-    return _measured(value, _SECONDS)
-
-
-def size(value: str | int) -> int:
-    """Return a size such as `2GB`, or a number of bytes, in bytes."""
-    return int(_measured(value, _BYTES))
-
-
-def _measured(value: str | float, units: Mapping[str, int]) -> float:
-    if not isinstance(value, str):
-        return float(value)
-    found = _MEASURE.match(value)
-    if found is None:
-        raise ValueError(f"{value} is no measure")
-    return float(found[1]) * units[found[2]]
-
-
 def _model_ref(text: str) -> ModelRef:
     name, _, at = text.removeprefix("model:").partition("@")
     return ModelRef(name, at)
 
 
-def _uses(value: str | Mapping[str, Any]) -> Uses:
-    if isinstance(value, str):
-        return Uses(value)
-    return Uses(
-        name=value["uses"],
-        with_=value.get("with", {}),
-        files=tuple(value.get("files", ())),
-        timeout=seconds(value["timeout"]) if "timeout" in value else None,
-        retries=int(value.get("retries", 0)),
-        memory=size(value["memory"]) if "memory" in value else None,
-    )
-
-
 def _prepare(value: str | list[Any] | Mapping[str, Any]) -> Uses:
     steps = steps_of(value)
     if steps is None and not isinstance(value, list):
-        return _uses(value)
+        return uses_of(value)
     settings = {key: item for key, item in value.items() if key in RUN} if isinstance(value, Mapping) else {}
-    return _uses({"uses": PIPELINE, "with": {"steps": steps}, **settings})
+    return uses_of({"uses": PIPELINE, "with": {"steps": steps}, **settings})
 
 
 def _split(value: Mapping[str, Any]) -> Split:
@@ -229,9 +192,11 @@ def contradictions(document: Document) -> Iterator[Problem]:
             yield from _split_contradictions(document, value["split"])
         case "gates":
             yield from _gate_contradictions(document)
+        case "monitors":
+            yield from monitor_contradictions(document)
         case "dataset":
             for name, rules in value.get("columns", {}).items():
-                yield from _bounds(document, f"columns.{name}", rules)
+                yield from bounds(document, f"columns.{name}", rules)
         case "version" if value["format"] > FORMAT:
             message = f"format {value['format']} of a dataset version, this custody reads {FORMAT}"
             yield Problem("E109", message, document.place("format"), help=("pip install --upgrade git-custody",))
@@ -262,33 +227,9 @@ def _gate_contradictions(document: Document) -> Iterator[Problem]:
     for part, limits in (("metrics", ("min", "max", "max_drop")), ("slices", ("min", "max", "min_ratio"))):
         for name, rules in document.value.get(part, {}).items():
             dotted = f"{part}.{name}"
-            yield from _bounds(document, dotted, rules)
-            yield from _reach(document, dotted, str(rules.get("metric", name)), rules)
+            yield from bounds(document, dotted, rules)
+            yield from reach(document, dotted, str(rules.get("metric", name)), rules)
             if not any(limit in rules for limit in limits):
                 place = document.places.get(f"{dotted}#key")
                 message = f"`{say(dotted, quote=False)}` has no limit: nothing would be judged"
                 yield Problem("E106", message, place, help=(f"add one of {', '.join(limits)}",))
-
-
-def _reach(document: Document, dotted: str, metric: str, rules: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the limits that no value of the metric keeps."""
-    least = 0 if metric in _SHARES | _POSITIVE else None
-    greatest = 1 if metric in _SHARES or metric == "r2" else None
-    low, high = rules.get("min"), rules.get("max")
-    if low is not None and greatest is not None and low > greatest:
-        advice = f"{low:g} % is {low / 100:g}" if 2 <= low <= 100 else "set another limit"  # noqa: PLR2004
-        message = (
-            f"`{say(f'{dotted}.min', quote=False)}` is {say(low)}, and {metric} is at most {greatest}: no run passes"
-        )
-        yield Problem("E106", message, document.place(f"{dotted}.min"), help=(advice,))
-    if high is not None and least is not None and high < least:
-        message = (
-            f"`{say(f'{dotted}.max', quote=False)}` is {say(high)}, and {metric} is at least {least}: no run passes"
-        )
-        yield Problem("E106", message, document.place(f"{dotted}.max"), help=("set another limit",))
-
-
-def _bounds(document: Document, dotted: str, rules: Mapping[str, Any]) -> Iterator[Problem]:
-    if "min" in rules and "max" in rules and rules["min"] > rules["max"]:
-        message = f"`{say(dotted, quote=False)}` has min {say(rules['min'])} > max {say(rules['max'])}: no value passes"
-        yield Problem("E106", message, document.place(f"{dotted}.min"), help=("swap them",))

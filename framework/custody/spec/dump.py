@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from custody.core.preparation import PIPELINE
-from custody.domain.spec import Manifest, MetricGate, ModelSpec, SliceGate, Split, Uses
+from custody.domain.spec import Manifest, MetricGate, ModelSpec, SliceGate, Split
+from custody.domain.uses import Uses
 from custody.spec.emit import block
 
 _MODEL_DEEP = frozenset(("features", "inputs", "prepare", "steps", "train", "with", "gates", "metrics", "slices"))

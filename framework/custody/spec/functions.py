@@ -17,7 +17,8 @@ from typing import Any
 from custody.core.source import SOURCE_LIMIT, too_large
 from custody.domain.problem import Place, Problem
 from custody.domain.revision import Read
-from custody.domain.spec import Document, Uses
+from custody.domain.spec import Document
+from custody.domain.uses import Uses
 from custody.spec.hints import meant, unknown_key
 from custody.spec.schema import faults, keeps, wrong_value
 from custody.spec.words import say
@@ -76,14 +77,15 @@ def function_problems(use: Use, read: Read) -> Iterator[Problem]:
         yield Problem("E210", message, use.place, help=advice)
 
 
-def builtin_problems(use: Use, known: Mapping[str, str]) -> Iterator[Problem]:
+def builtin_problems(use: Use, known: Mapping[str, str], *, own: bool = True) -> Iterator[Problem]:
     """Yield what is wrong with a built-in; `known` maps its names to their modules in `custody/kit`.
 
+    `own` tells whether a function of one's own could stand there instead.
     Their `PARAMS` are read as those of own functions are: the modules themselves belong to the steps' processes.
     """
     if use.uses.name not in known:
         message = f"there is no built-in {say(use.uses.name)} for `{use.key}`"
-        advice = (*meant(use.uses.name, known), "or an own function: ./file.py:function")
+        advice = (*meant(use.uses.name, known), *(("or an own function: ./file.py:function",) if own else ()))
         yield Problem("E208", message, use.place, help=advice)
         return
     path = Path(__file__).parents[1] / "kit" / f"{known[use.uses.name]}.py"

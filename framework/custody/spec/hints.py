@@ -13,6 +13,7 @@ FILES: Mapping[str, str] = {
     "data": "data.yaml",
     "pipeline": "pipeline.yaml",
     "gates": "gates.yaml",
+    "monitors": "monitors.yaml",
     "dataset": "dataset.yaml",
 }
 
@@ -35,8 +36,8 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "preprocessing": ("prepare",),
     "random_state": ("seed",),
     "cron": ("schedule",),
-    "label": ("target",),
-    "y": ("target",),
+    "label": ("target", "value"),
+    "y": ("target", "value"),
     "inputs_columns": ("features",),
     "test_size": ("test",),
     "holdout": ("test",),
@@ -74,6 +75,25 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "time_out": ("timeout",),
     "mem": ("memory",),
     "data": ("dataset",),
+    "target": ("value",),
+    "window": ("every",),
+    "frequency": ("every",),
+    "interval": ("every",),
+    "labels": ("outcomes",),
+    "ground_truth": ("outcomes",),
+    "predictions": ("prediction", "live"),
+    "threshold": ("limit",),
+    "statistic": ("stat",),
+    "method": ("stat",),
+    "exclude": ("ignore",),
+    "timestamp": ("time",),
+    "lag": ("delay",),
+    "latency": ("delay",),
+    "maturity": ("delay",),
+    "channel": ("channels",),
+    "notify": ("channels",),
+    "action": ("do",),
+    "actions": ("do",),
 }
 """Words of other tools, and what they are called here."""
 
@@ -152,8 +172,10 @@ def _elsewhere(
     """Find (kind, key) of the file to which `key` belongs, exact names before other words for them."""
     if kind not in FILES:
         return None
-    aliases = () if any(name in known for name in _ALIASES.get(key.lower(), ())) else _ALIASES.get(key.lower(), ())
-    family = MODEL_KINDS if kind in MODEL_KINDS else ("dataset", *MODEL_KINDS)
+    aliases = _ALIASES.get(key.lower(), ())
+    if any(name in known for name in aliases):
+        return None
+    family = (kind, *MODEL_KINDS) if kind in MODEL_KINDS else ("dataset", *MODEL_KINDS)
     near = nearest(key, known)
     others = family if near or parent else dict.fromkeys((*family, *FILES))
     for name in (key, *aliases):

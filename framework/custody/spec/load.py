@@ -15,8 +15,10 @@ from custody.domain.revision import Read
 from custody.domain.spec import (
     LATEST,
     MODEL_KINDS,
+    MONITORS,
     PROFILES,
     Config,
+    DatasetRef,
     DatasetSpec,
     Document,
     Manifest,
@@ -28,9 +30,11 @@ from custody.spec import build
 from custody.spec.config import config_of
 from custody.spec.documents import Files, shown
 from custody.spec.hints import meant, nearest
+from custody.spec.monitor_references import compared_with
 from custody.spec.profile import KEY, Profile, layered
-from custody.spec.references import Scope, dataset_problems, model_problems
+from custody.spec.references import dataset_problems, model_problems
 from custody.spec.schedules import zone_problems
+from custody.spec.scope import Scope
 from custody.spec.words import listed, say
 from custody.spec.yaml12 import Parsed
 
@@ -77,9 +81,14 @@ def load(read: Read, list_files: ListFiles) -> Loaded:
 def pinned_errors(spec: Spec, read: Read) -> tuple[Problem, ...]:
     """Return the errors of models that name a version by its time; `spec` holds the versions of the ledger too."""
     scope = Scope(spec, read, recorded=True)
-    pinned = (model for model in spec.models.values() if is_timed(model.dataset.version))
+    pinned = (model for model in spec.models.values() if any(is_timed(ref.version) for ref in _named(model)))
     found = (problem for model in pinned for problem in model_problems(model, scope))
     return tuple(shown(problem, read) for problem in found if problem.severity is Severity.ERROR)
+
+
+def _named(model: ModelSpec) -> Iterator[DatasetRef]:
+    yield model.dataset
+    yield from (ref for _, ref in compared_with(model))
 
 
 def load_manifest(
@@ -155,26 +164,29 @@ def _models(files: Files, config: Config, list_files: ListFiles) -> Iterator[tup
         about = files.parsed(f"{directory}/model.yaml") if "model.yaml" in inside else None
         profile = _profile_of(files, name, about, profiles)
         if profile is not None and profile.sound:
-            documents = dict(_documents(files, directory, inside, about, profile))
-            if len(documents) == len(MODEL_KINDS):
+            documents = _documents(files, directory, inside, about, profile)
+            if documents is not None:
                 yield name, build.model(name, directory, documents)
 
 
 def _documents(
     files: Files, directory: str, inside: frozenset[str], about: Parsed | None, profile: Profile
-) -> Iterator[tuple[str, Document]]:
-    """Yield the sound documents of a model, each over that of its profile."""
+) -> dict[str, Document] | None:
+    """Return the documents of a model, each over that of its profile; None where one is missing or has errors."""
+    found: dict[str, Document | None] = {}
     for kind in MODEL_KINDS:
         path, below = f"{directory}/{kind}.yaml", profile.documents.get(kind)
         there = f"{kind}.yaml" in inside
+        if below is None and not there and kind == MONITORS:
+            continue
         if below is None:
-            document = _required(files, kind, path, there, about if kind == "model" else None)
-        else:
-            own = about if kind == "model" else files.parsed(path) if there else None
-            document = files.checked(kind, path if own else below.path, layered(own, below))
-            document = replace(document, below=below) if document else None
-        if document:
-            yield kind, document
+            found[kind] = _required(files, kind, path, there, about if kind == "model" else None)
+            continue
+        own = about if kind == "model" else files.parsed(path) if there else None
+        document = files.checked(kind, path if own else below.path, layered(own, below))
+        found[kind] = replace(document, below=below) if document else None
+    sound = {kind: document for kind, document in found.items() if document}
+    return sound if len(sound) == len(found) else None
 
 
 def _profile_of(files: Files, model: str, about: Parsed | None, profiles: Mapping[str, Profile]) -> Profile | None:
@@ -264,10 +276,6 @@ def _folders(files: Files, root: str, list_files: ListFiles) -> Iterator[tuple[s
 def _stray(files: Files, path: str, known: tuple[str, ...], folder: str) -> None:
     file = path.rpartition("/")[2]
     place = Place(path, 1, 1)
-    if file == "monitors.yaml":
-        message = f"{path}: monitors are not supported by this version; remove the file"
-        files.problems.append(Problem("E108", message, place, help=(f"git rm {path}",)))
-        return
     named = file[: -len(".yml")] + ".yaml" if file.endswith(".yml") else ""
     near = named if named in known or (named and folder == "versions") else nearest(file, known)
     rename = (f"git mv {path} {path.rpartition('/')[0]}/{near}",) if near else (f"git rm {path}",)
@@ -280,7 +288,7 @@ def _cross_checked(spec: Spec, files: Files) -> Spec:
     broken: set[str] = set()
     files.problems += zone_problems(spec.config)
     for dataset in spec.datasets.values():
-        files.problems += dataset_problems(dataset, scope)
+        files.problems += dataset_problems(dataset)
     for name, model in spec.models.items():
         found = tuple(model_problems(model, scope))
         files.problems += found

@@ -12,8 +12,9 @@ from custody.domain.spec import Document, ModelSpec, Spec
 from custody.errors import InvalidSpecError, UsageError
 from custody.spec import build
 from custody.spec.hints import meant
-from custody.spec.references import Scope, model_problems
+from custody.spec.references import model_problems
 from custody.spec.schema import check
+from custody.spec.scope import Scope
 from custody.spec.yaml12 import Parsed, parse
 
 OPTION = "--set"

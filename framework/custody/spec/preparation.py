@@ -9,7 +9,8 @@ from typing import Any
 from custody.core.keys import features_of
 from custody.core.preparation import GROUPS, PIPELINE, group_of, place_of, selected
 from custody.domain.problem import Place, Problem, Severity
-from custody.domain.spec import DatasetSpec, Document, Manifest, ModelSpec, Uses
+from custody.domain.spec import DatasetSpec, Document, Manifest, ModelSpec
+from custody.domain.uses import Uses
 from custody.spec.build import TABULAR
 from custody.spec.estimators import PREFIX, ancestry, locate, parameter_problems
 from custody.spec.hints import meant, nearest

@@ -2,104 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from custody.core.preparation import PIPELINE
-from custody.domain.problem import Place, Problem, Severity
-from custody.domain.revision import Read
-from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, Spec, SplitKind, Task, is_timed
+from custody.domain.problem import Place, Problem
+from custody.domain.spec import LATEST, DatasetSpec, Manifest, ModelSpec, SplitKind, Task, is_timed
 from custody.spec.build import TABULAR
 from custody.spec.estimators import PREFIX, estimator_problems, nearest_estimator
 from custody.spec.functions import Use, builtin_problems, function_problems
 from custody.spec.hints import meant
 from custody.spec.inputs import input_problems
+from custody.spec.metrics import metric_problems
+from custody.spec.monitor_references import monitor_problems
 from custody.spec.preparation import preparation_problems
 from custody.spec.schedules import schedule_problems
+from custody.spec.scope import Columns, Scope, connector_problems, warning
 from custody.spec.words import listed, say
 
-CONNECTORS = ("file", "sklearn", "url")
-TWO_CLASS_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-    "selection_rate",
-)
-MANY_CLASS_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision_macro",
-    "recall_macro",
-    "log_loss",
-    "roc_auc_ovr",
-)
-NUMBER_METRICS = ("rmse", "mae", "r2", "median_ae", "max_error", "bias")
-METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.CLASSIFICATION: tuple(dict.fromkeys((*TWO_CLASS_METRICS, *MANY_CLASS_METRICS))),
-    Task.REGRESSION: NUMBER_METRICS,
-}
-_TWINS: Mapping[str, str] = {
-    "precision": "precision_macro",
-    "recall": "recall_macro",
-    "f1": "f1_macro",
-    "roc_auc": "roc_auc_ovr",
-    "brier": "log_loss",
-    "precision_macro": "precision",
-    "recall_macro": "recall",
-    "f1_macro": "f1",
-    "roc_auc_ovr": "roc_auc",
-}
 _SPLIT_KEYS = {SplitKind.ORDERED: "by", SplitKind.STRATIFIED: "stratify", SplitKind.GROUPED: "group"}
-_TWO = 2
 _TIME = "a date or time such as 2025-01-01"
 _CUTS = {"integer": "a number", "number": "a number", "date": _TIME, "timestamp": _TIME, "instant": _TIME}
 _NOT_A_NUMBER = frozenset({"string", "boolean", "date", "timestamp", "instant"})
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a model's references are looked up in; `broken` are datasets that have errors of their own.
-
-    `recorded`: the versions that are on the ledger alone are among those of the spec.
-    """
-
-    spec: Spec
-    read: Read
-    broken: frozenset[str] = frozenset()
-    recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """A model with the dataset version it learns from."""
-
-    model: ModelSpec
-    dataset: DatasetSpec
-    manifest: Manifest
-
-    def missing(self, column: str, kind: str, dotted: str, what: str) -> Problem | None:
-        """Return the problem where `column` is not stored in the version, is personal, or is not there at all."""
-        stored = self.manifest.columns.get(column)
-        declared = self.dataset.columns.get(column)
-        if stored is not None and not stored.get("personal") and not (declared and declared.personal):
-            return None
-        place = self.model.place(kind, dotted)
-        version = f"{self.manifest.dataset}@{self.manifest.version}"
-        if stored is not None or (declared and declared.personal):
-            message = f"{what} {say(column)} is personal: it never reaches a model"
-            related = self.dataset.document.place(f"columns.{column}")
-            return Problem("E205", message, place, label="personal", help=("use another column",), related=related)
-        message = f"{what} {say(column)} is not a column of {version}"
-        return Problem("E204", message, place, help=meant(column, self.manifest.stored_columns))
 
 
 def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
@@ -113,7 +37,7 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
         if scope.recorded or not is_timed(model.dataset.version):
             yield _unknown_version(model, dataset)
     else:
-        columns = _Columns(model, dataset, manifest)
+        columns = Columns(model, dataset, manifest)
         yield from _data_problems(columns)
         yield from _cut_problems(columns)
         yield from _target_problems(columns)
@@ -123,19 +47,21 @@ def model_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
         place = model.place("model", "was")
         yield Problem("E215", f"{model.name} cannot have been itself", place, help=(f"remove `was: {model.was}`",))
     yield from schedule_problems(model, dataset)
-    yield from _metric_problems(model, manifest)
+    yield from _gate_problems(model, manifest)
+    yield from monitor_problems(model, dataset, scope)
     yield from _code_problems(model, scope)
     if not (model.metrics or model.slices):
         place = Place(f"{model.directory}/gates.yaml", 1, 1)
-        yield _warning("W203", f"{model.name} has no gates: every run passes", place, "add a limit to gates.yaml")
+        yield warning("W203", f"{model.name} has no gates: every run passes", place, "add a limit to gates.yaml")
     if "seed" not in model.documents["pipeline"].value:
         place = model.place("pipeline", "train")
-        yield _warning("W201", f"{model.name} has no seed: 0 is used", place, f"add `seed: 0` to {place.path}")
+        yield warning("W201", f"{model.name} has no seed: 0 is used", place, f"add `seed: 0` to {place.path}")
 
 
-def dataset_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
+def dataset_problems(dataset: DatasetSpec) -> Iterator[Problem]:
     """Yield what is wrong with the references of one dataset; its newest version tells which columns there are."""
-    yield from _source_problems(dataset, scope)
+    if dataset.source is not None:
+        yield from connector_problems(Use("dataset", "source", dataset.source, dataset.document, dataset.directory))
     manifest = dataset.versions.get(dataset.latest or "")
     if manifest is None:
         return
@@ -149,20 +75,13 @@ def dataset_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
     if dataset.time and kind in {"string", "boolean"}:
         message = f"time {say(dataset.time)} is of type {kind}: it orders rows, and is no time"
         typed = f"columns: {{{dataset.time}: {{type: date}}}}, and add a version; or name another column"
-        yield _warning("W209", message, dataset.document.place("time"), typed)
+        yield warning("W209", message, dataset.document.place("time"), typed)
     for column in dataset.columns:
         if column not in manifest.columns:
             place = dataset.document.places.get(f"columns.{column}#key")
             message = f"column {say(column)} is not in {dataset.name}@{manifest.version}: its rules hold for nothing"
             near = meant(column, manifest.stored_columns)[0]
-            yield _warning("W207", message, place, near)
-
-
-def _source_problems(dataset: DatasetSpec, scope: Scope) -> Iterator[Problem]:
-    if dataset.source is None:
-        return
-    use = Use("dataset", "source", dataset.source, dataset.document, dataset.directory, scope.spec.config.extensions)
-    yield from builtin_problems(use, {name: f"connectors/{name}" for name in CONNECTORS})
+            yield warning("W207", message, place, near)
 
 
 def _unknown_dataset(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
@@ -200,7 +119,7 @@ def _unknown_version(model: ModelSpec, dataset: DatasetSpec) -> Problem:
     )
 
 
-def _data_problems(columns: _Columns) -> Iterator[Problem]:
+def _data_problems(columns: Columns) -> Iterator[Problem]:
     model, dataset = columns.model, columns.dataset
     named = [("data", f"features.{index}", column, "feature") for index, column in enumerate(model.features or ())]
     if model.split.column is not None:
@@ -215,7 +134,7 @@ def _data_problems(columns: _Columns) -> Iterator[Problem]:
             yield from _feature_problems(model, dataset, column, dotted)
 
 
-def _cut_problems(columns: _Columns) -> Iterator[Problem]:
+def _cut_problems(columns: Columns) -> Iterator[Problem]:
     """Yield what is wrong with the value at which an ordered split is cut, by the kind of its column."""
     split = columns.model.split
     stored = columns.manifest.columns.get(split.column or "")
@@ -263,10 +182,10 @@ def _feature_problems(model: ModelSpec, dataset: DatasetSpec, column: str, dotte
         )
     elif column == dataset.key:
         message = f"feature {say(column)} is the key of {dataset.name}: a model can only learn it by heart"
-        yield _warning("W206", message, place, "remove it from `features`")
+        yield warning("W206", message, place, "remove it from `features`")
 
 
-def _target_problems(columns: _Columns) -> Iterator[Problem]:
+def _target_problems(columns: Columns) -> Iterator[Problem]:
     model = columns.model
     declared = columns.dataset.columns.get(model.target)
     kind = str(columns.manifest.columns.get(model.target, {}).get("kind", "")).partition(".")[0]
@@ -286,47 +205,26 @@ def _target_problems(columns: _Columns) -> Iterator[Problem]:
         yield Problem("E215", message, place, help=(f"values: {listed(declared.values, quote=True)}",))
 
 
-def _warnings(columns: _Columns) -> Iterator[Problem]:
+def _warnings(columns: Columns) -> Iterator[Problem]:
     model, dataset = columns.model, columns.dataset
     if dataset.time and model.split.kind is not SplitKind.ORDERED and dataset.time in columns.manifest.columns:
         found = f"the split of {model.name} is {model.split.kind}"
         message = f"{found}, though {dataset.name} has a time column {say(dataset.time)}"
         because = ("a model that is tested on the past of its training rows looks better than it is",)
         advice = f"split: {{by: {dataset.time}, test: {model.split.test}}}"
-        yield _warning("W202", message, model.place("data", "split"), advice, because)
+        yield warning("W202", message, model.place("data", "split"), advice, because)
     if model.purpose not in dataset.purposes:
         message = f"purpose {say(model.purpose)} is not allowed by dataset {say(dataset.name)}: apply will refuse"
         advice = f"allowed: {listed(dataset.purposes)}"
-        yield _warning(
+        yield warning(
             "W204", message, model.place("model", "purpose"), advice, related=dataset.document.place("purposes")
         )
 
 
-def _metric_problems(model: ModelSpec, manifest: Manifest | None) -> Iterator[Problem]:
+def _gate_problems(model: ModelSpec, manifest: Manifest | None) -> Iterator[Problem]:
     named = [(gate.metric, f"metrics.{gate.metric}#key") for gate in model.metrics]
     named += [(gate.metric, f"slices.{gate.column}.metric") for gate in model.slices]
-    known, classes = METRICS[model.task], _classes(model, manifest)
-    fitting = known if classes is None else TWO_CLASS_METRICS if classes == _TWO else MANY_CLASS_METRICS
-    for metric, dotted in named:
-        if metric in fitting:
-            continue
-        place = model.place("gates", dotted)
-        if metric not in known:
-            message = f"{say(metric)} is not a metric of {model.task}"
-            advice = meant(metric, fitting, most=len(fitting))
-            yield Problem("E207", message, place, help=advice, related=model.place("model", "task"))
-        else:
-            kind = "more than two classes" if classes == _TWO else "two classes"
-            message = f"{say(metric)} is for {kind}, and {say(model.target)} has {classes}"
-            advice = (f"use {_TWINS[metric]}",) if metric in _TWINS else (f"known: {listed(fitting)}",)
-            yield Problem("E207", message, place, label=f"for {kind}", help=advice)
-
-
-def _classes(model: ModelSpec, manifest: Manifest | None) -> int | None:
-    """Return how many classes the target has; None where that is not known or means nothing."""
-    column: Mapping[str, Any] = manifest.columns.get(model.target, {}) if manifest else {}
-    count = column.get("distinct")
-    return count if model.task is Task.CLASSIFICATION and isinstance(count, int) and count >= _TWO else None
+    yield from metric_problems(model, manifest, "gates", named)
 
 
 def _code_problems(model: ModelSpec, scope: Scope) -> Iterator[Problem]:
@@ -354,14 +252,3 @@ def _no_trainer(model: ModelSpec) -> Problem:
     advice = (f"did you mean {say(near)}?",) if near else ("sklearn.<Class>, or ./file.py:function",)
     message = f"{say(name)} is neither `sklearn.<Class>` nor a function"
     return Problem("E208", message, model.place("pipeline", "train.uses"), help=advice)
-
-
-def _warning(
-    code: str,
-    message: str,
-    place: Place | None,
-    advice: str,
-    because: tuple[str, ...] = (),
-    related: Place | None = None,
-) -> Problem:
-    return Problem(code, message, place, because=because, help=(advice,), related=related, severity=Severity.WARNING)

@@ -17,7 +17,7 @@ from custody.spec.quick import Check, compiled
 from custody.spec.words import listed, say
 from custody.spec.yaml12 import Parsed
 
-KINDS = ("model", "data", "pipeline", "gates", "dataset", "version", "config")
+KINDS = ("model", "data", "pipeline", "gates", "monitors", "dataset", "version", "config")
 _NOUNS = {
     "string": "a text",
     "number": "a number",
@@ -185,7 +185,8 @@ def _wrong_type(fault: Any, name: str, place: Place, source: str) -> Problem:
     if value is None:
         return Problem("E104", f"{name} has no value, expected {wanted}", place, label=f"expected {wanted}")
     written = _written(source, place)
-    if written and "string" in _types(rules) and not isinstance(value, (str, dict, list)):
+    fits = re.search(rules.get("pattern", ""), written) is not None
+    if written and fits and "string" in _types(rules) and not isinstance(value, (str, dict, list)):
         message = f"{name} is the {_kind(value)} {say(value)}, expected a text"
         return Problem("E107", message, place, label="a text is wanted", help=(f'quote it: "{written}"',))
     return Problem("E104", f"{name} is {say(value)}, expected {wanted}", place, label=f"expected {wanted}")

@@ -17,7 +17,7 @@ from custody.app.ingest import Recorded, Stamp, ingest, restore
 from custody.app.project import Project, open_project
 from custody.cli.main import main
 from custody.content.store import FileStore
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 from custody.errors import ContractError, RefusedError, StoreError, UsageError
 from custody.spec.dump import dump_manifest
 

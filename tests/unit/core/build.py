@@ -27,8 +27,8 @@ from custody.domain.spec import (
     SplitKind,
     StoredFile,
     Task,
-    Uses,
 )
+from custody.domain.uses import Uses
 
 METRICS = {"roc_auc": 0.9, "accuracy": 0.8}
 EVERYTHING = Lookup(step=lambda _: None, runs=lambda _model, _key: (), has=lambda _: True)

@@ -9,7 +9,7 @@ from custody.core.adoption import trials_of, with_trials
 from custody.core.planner import changes, plan_id
 from custody.domain.graph import STEPS, StepRecord
 from custody.domain.plan import Category, Do
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 BEFORE, AFTER = build.model(), build.model(train=Uses("sklearn.Ridge", {"alpha": 2.0}))

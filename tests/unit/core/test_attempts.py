@@ -11,7 +11,8 @@ from custody.core.choice import Choice
 from custody.core.planner import changes
 from custody.domain.plan import Category, Change, Do
 from custody.domain.record import Failure, Run, RunStatus, State
-from custody.domain.spec import ModelSpec, Uses
+from custody.domain.spec import ModelSpec
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 

@@ -18,7 +18,8 @@ from custody.core.subject import Lookup
 from custody.domain.graph import StepRecord
 from custody.domain.plan import Category, Change
 from custody.domain.record import ModelState, Run, RunStatus, StagePointer, State, Version
-from custody.domain.spec import DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind, Uses
+from custody.domain.spec import DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 DATA = build.dataset(build.manifest(), build.manifest("v2", "b" * 64, 130), build.manifest("v3"))

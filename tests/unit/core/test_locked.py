@@ -14,7 +14,7 @@ from custody.core.locked import Lock, environment_reason, packages, signature
 from custody.core.planner import changes
 from custody.domain.plan import Category, Change
 from custody.domain.record import Run
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 BEFORE = b"numpy==2.1.0\nscikit-learn==1.6.1  # fits\npytest==8.0\n"

@@ -11,7 +11,8 @@ from custody.core.planner import changes, plan_id
 from custody.domain.graph import StepStatus
 from custody.domain.plan import Category, Change, Do
 from custody.domain.record import Failure, RunStatus, State
-from custody.domain.spec import Column, DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind, Uses
+from custody.domain.spec import Column, DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 

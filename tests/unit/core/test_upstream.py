@@ -11,7 +11,8 @@ from custody.core.planner import changes
 from custody.core.upstream import cycle, in_order, readers
 from custody.domain.plan import Category, Change, Do
 from custody.domain.record import ModelState, Run, State, Version
-from custody.domain.spec import Config, ModelRef, ModelSpec, Spec, Uses
+from custody.domain.spec import Config, ModelRef, ModelSpec, Spec
+from custody.domain.uses import Uses
 from tests.unit.core import build
 
 UP = build.model()

@@ -71,6 +71,36 @@ columns:
     "datasets/customers/versions/v3.yaml": VERSION,
     "datasets/customers/versions/v4.yaml": VERSION,
 }
+WATCHED = """\
+every: day
+min_rows: 300
+schedule: "0 6 * * *"
+live:
+  uses: file
+  with: {path: "live/*.parquet"}
+  time: at
+  id: prediction_id
+  prediction: score
+quality: {nulls: {max_rise: 0.2}, freshness: 26h, mode: off, range: alert}
+drift:
+  features: {stat: psi, limit: auto, ignore: [plan]}
+  prediction: {severity: warn}
+  reference: [training, customers@v3]
+  confirm: 2 of 3
+outcomes:
+  uses: file
+  with: {path: outcomes.csv}
+  join: prediction_id
+  observed: observed_at
+  delay: 14d
+  roc_auc: {min: 0.8, max_drop: 0.05}
+  every: month
+  bias: 0.04
+  slices: [gender]
+alert: {repeat: 12h, resolve_after: 3, runbook: runbook.md}
+on_alert: {do: [notify, rollback], cooldown: 14d}
+"""
+"""A monitors.yaml that says nearly all that can be said; its runbook is beside it."""
 
 
 def loaded(changes: Mapping[str, str | bytes | None] = {}) -> Loaded:

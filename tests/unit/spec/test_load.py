@@ -113,7 +113,7 @@ def test_the_four_files_are_required_and_no_gates_have_to_be_said():
 @pytest.mark.parametrize(
     ("path", "code", "help"),
     [
-        ("models/churn/monitors.yaml", "E108", "git rm models/churn/monitors.yaml"),
+        ("models/churn/monitor.yaml", "E120", "git mv models/churn/monitor.yaml models/churn/monitors.yaml"),
         ("models/churn/gate.yaml", "E120", "git mv models/churn/gate.yaml models/churn/gates.yaml"),
         ("models/churn/gates.yml", "E120", "git mv models/churn/gates.yml models/churn/gates.yaml"),
         ("models/other.yaml", "E120", "git rm models/other.yaml"),

@@ -19,6 +19,7 @@ from tests.unit.spec.project import SOUND, loaded
 
 MODEL, DATA = "models/churn/model.yaml", "models/churn/data.yaml"
 PIPELINE, GATES = "models/churn/pipeline.yaml", "models/churn/gates.yaml"
+MONITORS = "models/churn/monitors.yaml"
 PROFILE = ".mlops/profiles/tabular"
 PROFILED: Mapping[str, str | None] = {
     f"{PROFILE}/model.yaml": "owner: growth-ml\npurpose: retention\ntask: classification\nstages: {production: auto}\n",
@@ -86,7 +87,7 @@ def test_a_profile_alone_is_the_model_less_what_it_says_itself() -> None:
         (f"{PROFILE}/gates.yaml", "metrics: {roc: {min: 0.5}}\n", "E207", f"{PROFILE}/gates.yaml:1:11"),
         (f"{PROFILE}/model.yaml", "profile: other\n", "E106", f"{PROFILE}/model.yaml:1:1"),
         (f"{PROFILE}/data.yaml", "features: [usage, usag]\n", "E102", f"{DATA}:1:1"),
-        (f"{PROFILE}/monitors.yaml", "every: day\n", "E108", f"{PROFILE}/monitors.yaml:1:1"),
+        (f"{PROFILE}/monitors.yaml", "min_rows: 5\n", "E102", f"{PROFILE}/monitors.yaml:1:1"),
         (f"{PROFILE}/pipelines.yaml", "seed: 1\n", "E120", f"{PROFILE}/pipelines.yaml:1:1"),
         (PIPELINE, "train: {with: {rate: null}}\n", "E101", f"{PIPELINE}:1:16"),
         (PIPELINE, "needs: null\n", "E108", f"{PIPELINE}:1:1"),
@@ -176,6 +177,7 @@ def test_the_files_that_a_model_depends_on() -> None:
         DATA,
         PIPELINE,
         GATES,
-        *(f"{PROFILE}/{kind}.yaml" for kind in ("model", "data", "pipeline", "gates")),
+        MONITORS,
+        *(f"{PROFILE}/{kind}.yaml" for kind in ("model", "data", "pipeline", "gates", "monitors")),
     )
-    assert spec_files("models/churn") == (MODEL, DATA, PIPELINE, GATES)
+    assert spec_files("models/churn") == (MODEL, DATA, PIPELINE, GATES, MONITORS)

@@ -7,7 +7,7 @@ import pytest
 
 from custody.domain.problem import Problem, Severity
 from custody.kit import metrics
-from custody.spec import references
+from custody.spec import metrics as known
 from tests.unit.spec.project import SOUND, VERSION, loaded, problems
 
 MODEL, DATA = "models/churn/model.yaml", "models/churn/data.yaml"
@@ -106,9 +106,9 @@ def test_metrics_fit_the_number_of_classes():
 
 
 def test_the_known_metrics_are_those_that_are_computed():
-    assert set(references.TWO_CLASS_METRICS) == set(metrics.BINARY)
-    assert set(references.MANY_CLASS_METRICS) == set(metrics.MULTICLASS)
-    assert set(references.NUMBER_METRICS) == set(metrics.REGRESSION)
+    assert set(known.TWO_CLASS_METRICS) == set(metrics.BINARY)
+    assert set(known.MANY_CLASS_METRICS) == set(metrics.MULTICLASS)
+    assert set(known.NUMBER_METRICS) == set(metrics.REGRESSION)
 
 
 def test_regression_on_text_is_refused():

@@ -14,13 +14,14 @@ from custody.errors import UsageError
 from custody.spec.quick import compiled
 from custody.spec.schema import KINDS, faults, schema
 from custody.spec.yaml12 import parse
-from tests.unit.spec.project import SOUND, VERSION
+from tests.unit.spec.project import SOUND, VERSION, WATCHED
 
 SAMPLES = {
     "model": SOUND["models/churn/model.yaml"],
     "data": SOUND["models/churn/data.yaml"],
     "pipeline": SOUND["models/churn/pipeline.yaml"],
     "gates": SOUND["models/churn/gates.yaml"],
+    "monitors": WATCHED,
     "dataset": SOUND["datasets/customers/dataset.yaml"],
     "version": VERSION,
     "config": SOUND[".mlops/config.yaml"],

@@ -18,7 +18,7 @@ Other editors take the first line of a file:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    kinds = "model, data, pipeline, gates, dataset, version or config"
+    kinds = "model, data, pipeline, gates, monitors, dataset, version or config"
     parser.add_argument("kind", metavar="KIND", nargs="?", help=kinds)
     parser.add_argument("--write", action="store_true", help="write all of them, as `custody init` does")
 
