@@ -22,6 +22,7 @@ from custody.domain.record import ModelState, Run, RunStatus, StagePointer, Stat
 from custody.domain.spec import ModelSpec
 from custody.git.identities import identities
 from custody.git.objects import FILE, FOLDER
+from custody.spec.monitor_references import compared_with
 
 
 def with_basis(project: Project, prepared: Prepared, run: Run, head: str | None) -> Run:
@@ -97,11 +98,13 @@ def by_itself(model: ModelSpec, change: Change, run: Run, code: Mapping[str, Cod
 
     1. What the steps made is in that run: no record of another model can change it.
     2. Its code is first-party: what is installed has no id.
-    3. It reads no other model.
+    3. It reads no other model, and no other dataset is watched against.
     """
     if change.category is not Category.NOOP or change.run != run.id:
         return False
     if change.reasons or change.moves or change.notes or model.inputs:
+        return False
+    if any(ref.name != model.dataset.name for _, ref in compared_with(model)):
         return False
     own = all(step.step in run.steps and run.steps[step.step].key == step.key for step in change.steps)
     uses = (("prepare", model.prepare), ("train", model.train))

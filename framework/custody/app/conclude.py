@@ -15,6 +15,7 @@ from custody.app.origin import Origin
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
+from custody.core.difference import DESCRIBING
 from custody.core.recording import (
     failure_of,
     metadata_record,
@@ -65,13 +66,13 @@ class Recorder:
                 return self._block(change)
             case Category.RETIRE:
                 return self.moves.retire(change)
-            case Category.METADATA:
+            case Category.METADATA | Category.MONITOR:
                 return self._describe(change)
             case Category.REGATE:
                 return self._judge_again(change)
             case Category.PROMOTE | Category.ROLLBACK:
                 run = self._recorded(change)
-                described = any(reason.code == "metadata.changed" for reason in change.reasons)
+                described = any(reason.code in DESCRIBING for reason in change.reasons)
                 commit = self._describe(change).commit if described else None
                 return self._decide(Conclusion(run, commit), change.moves)
             case _:
@@ -131,8 +132,8 @@ class Recorder:
 
     def _describe(self, change: Change) -> Conclusion:
         recorded = self._recorded(change)
-        run = replace(recorded, metadata=self.origin.metadata(change.model))
-        reasons = [reason.to_dict() for reason in change.reasons if reason.code == "metadata.changed"]
+        run = replace(recorded, **self.origin.description(change.model))
+        reasons = [reason.to_dict() for reason in change.reasons if reason.code in DESCRIBING]
         spec, source = self.origin.spec(change.model), self.origin.source_for(change.model)
         record = metadata_record(_new_id(), self._based(run), spec, source, reasons)
         return Conclusion(run, self._ledger.append(record))

@@ -10,7 +10,7 @@ from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.who import source_behind, source_of
 from custody.core.attempts import attempts_after
-from custody.core.difference import metadata_of
+from custody.core.difference import metadata_of, monitors_of
 from custody.core.gates import limits_of
 from custody.core.keys import features_of
 from custody.core.locked import locked_with
@@ -99,14 +99,14 @@ class Origin:
             "params": dict(model.train.with_),
             "seed": model.seed,
             "closure": self._closure(name),
-            "metadata": self.metadata(name),
+            **self.description(name),
         }
 
-    def metadata(self, name: str) -> dict[str, Any]:
-        """Return what a model says of itself that no step reads."""
+    def description(self, name: str) -> dict[str, Any]:
+        """Return what a model says of itself that no step reads: `metadata` and `monitors`."""
         model = self._model(name)
         manifest = self.prepared.spec.resolve(model.dataset)
-        return metadata_of(model, manifest) if manifest else {}
+        return {"metadata": metadata_of(model, manifest) if manifest else {}, "monitors": monitors_of(model)}
 
     def spec(self, name: str) -> bytes:
         """Return the resolved spec of a model, as it is kept on the ledger; empty where its data is unknown."""

@@ -13,7 +13,7 @@ from custody.digest import canonical_json
 from custody.domain.plan import Reason
 from custody.domain.problem import Place
 from custody.domain.record import Run, RunStatus
-from custody.domain.spec import DatasetSpec, Manifest, ModelSpec
+from custody.domain.spec import MONITORS, DatasetSpec, Manifest, ModelSpec
 
 _UNFINISHED = {
     RunStatus.FAILED: "run.failed",
@@ -24,6 +24,10 @@ _UNFINISHED = {
 _PLACES = {"dataset": ("data", "dataset"), "schedule": ("pipeline", "schedule")}
 """Where metadata stands that is not in model.yaml."""
 _IN_MODEL = {"target", "task", "positive"}
+MONITORING = frozenset({"monitor.changed", "monitors.added", "monitors.removed"})
+"""Codes of reasons that monitors.yaml gives."""
+DESCRIBING = MONITORING | {"metadata.changed"}
+"""Codes of reasons that are recorded without a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,35 @@ def metadata_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[s
         note = "same contents" if name == "dataset" else ""
         reasons.append(Reason("metadata.changed", name, old, new, place, note))
     return reasons
+
+
+def monitors_of(model: ModelSpec) -> dict[str, Any]:
+    """Return what is recorded of a model's monitors: the file as it was written, nothing where there is none."""
+    return dict(model.monitors.declared) if model.monitors else {}
+
+
+def monitor_reasons(model: ModelSpec, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reason]:
+    """Return one reason for each value of monitors.yaml that changed, or one for the whole file."""
+    if bool(before) != bool(now):
+        code, place = "monitors.added" if now else "monitors.removed", model.place(MONITORS)
+        return [Reason(code, "monitors", _watched(before), _watched(now), place)]
+    return [
+        Reason("monitor.changed", path, old, new, model.place(MONITORS, path))
+        for path, old, new in _changed(dict(_leaves(before)), dict(_leaves(now)))
+    ]
+
+
+def _watched(declared: Mapping[str, Any]) -> str | None:
+    parts = [name for name in ("live", "quality", "drift", "outcomes", "on_alert") if name in declared]
+    return ", ".join((f"every {declared.get('every')}", *parts)) if declared else None
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
 
 
 def unfinished_reason(model: ModelSpec, run: Run) -> Reason | None:

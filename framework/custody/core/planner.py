@@ -11,7 +11,7 @@ from typing import Any
 
 from custody.core.attempts import failed_before, held
 from custody.core.choice import EVERYTHING, Choice
-from custody.core.difference import input_reasons, limit_reasons, metadata_reasons, step_place, unfinished_reason
+from custody.core.difference import input_reasons, limit_reasons, step_place, unfinished_reason
 from custody.core.holds import with_holds
 from custody.core.keys import step_inputs
 from custody.core.locked import Lock, environment_input
@@ -194,7 +194,7 @@ def _work_reasons(subject: Subject, steps: tuple[PlannedStep, ...]) -> Iterator[
             yield Reason("model.returned", "its directory is back", place=model.place("model"))
         yield from input_reasons(subject.against(last), subject.inputs)
         yield from limit_reasons(model, last.limits, subject.limits) if last.limits else ()
-        yield from metadata_reasons(model, last.metadata, subject.metadata)
+        yield from subject.described(last)
     for step in steps:
         if step.do is not Do.REUSE and step.known:
             note = "it is not in the store, and a later step needs it"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from custody.core.difference import MONITORING
 from custody.core.fold import next_version
 from custody.core.jsonfile import json_bytes
 from custody.core.parameters import params_trailer
@@ -104,12 +105,14 @@ def verdict_record(record_id: str, run: Run, spec: bytes, source: Source, run_co
 def metadata_record(
     record_id: str, run: Run, spec: bytes, source: Source, reasons: Sequence[Mapping[str, Any]]
 ) -> Record:
-    """Return the record of changed metadata: no step ran."""
+    """Return the record of changed metadata or monitors: no step ran."""
     words = ", ".join(
         f"{reason['subject']} {_short(reason['before'])} → {_short(reason['after'])}" for reason in reasons
     )
+    verb = "monitors" if any(reason["code"] in MONITORING for reason in reasons) else "describe"
+    words = words.removeprefix("monitors ")
     trailers = (("Model", run.model), ("Run", run.id), *source.trailers)
-    subject = _line(f"describe {run.model}: {words}")[:SUBJECT]
+    subject = _line(f"{verb} {run.model}: {words}")[:SUBJECT]
     notes = _notes((source.commit, subject))
     return Record(record_id, Kind.METADATA, subject, trailers, run.model, files=_files(run, spec), notes=notes)
 

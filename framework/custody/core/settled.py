@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from custody.core.difference import input_reasons, limit_reasons, metadata_reasons
+from custody.core.difference import MONITORING, input_reasons, limit_reasons
 from custody.core.gates import judge
 from custody.core.locked import environment_reason
 from custody.core.reuse import forced, with_objects
@@ -17,12 +17,12 @@ from custody.domain.verdict import GateResult
 
 
 def settled(subject: Subject, steps: tuple[PlannedStep, ...], run: Run) -> Change:
-    """Plan for a spec whose run is recorded: judge again, move stages, note metadata, or nothing."""
+    """Plan for a spec whose run is recorded: judge again, move stages, note metadata and monitors, or nothing."""
     model, last = subject.model, subject.state.run
     differs = environment_reason(run, subject.lock)
     notes = (differs,) if differs else ()
     verdict = run.verdict
-    described = metadata_reasons(model, (last or run).metadata, subject.metadata)
+    described = subject.described(last or run)
     if verdict is None or verdict.limits != digest(subject.limits):
         reasons = limit_reasons(model, run.limits, subject.limits) + described
         if (unmeasured := _unmeasured(subject, run)) and (scored := _score(subject, steps, unmeasured + reasons)):
@@ -37,7 +37,9 @@ def settled(subject: Subject, steps: tuple[PlannedStep, ...], run: Run) -> Chang
         category = _direction(subject.state, planned)
         return Change(model.name, category, tuple(reasons), steps, planned, run.id, annotations=notes)
     if described:
-        return Change(model.name, Category.METADATA, tuple(described), steps, (), run.id, annotations=notes)
+        watched = any(reason.code in MONITORING for reason in described)
+        category = Category.MONITOR if watched else Category.METADATA
+        return Change(model.name, category, tuple(described), steps, (), run.id, annotations=notes)
     if passed is None:
         held = tuple(_gate_reason(model, gate) for gate in verdict.gates if not gate.passed)
         return Change(model.name, Category.HELD, held, steps, (), run.id, annotations=notes)

@@ -9,10 +9,11 @@ from typing import Any
 
 from custody.core.attempts import asked
 from custody.core.codechange import CodeChange
-from custody.core.difference import Comparison, metadata_of
+from custody.core.difference import Comparison, metadata_of, metadata_reasons, monitor_reasons, monitors_of
 from custody.core.gates import limits_of
 from custody.core.locked import Lock
 from custody.domain.graph import StepRecord
+from custody.domain.plan import Reason
 from custody.domain.record import ModelState, Run
 from custody.domain.spec import DatasetSpec, Manifest, ModelSpec
 
@@ -49,9 +50,10 @@ class Subject:
     def limits(self) -> dict[str, Any]:
         return limits_of(self.model)
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        return metadata_of(self.model, self.manifest)
+    def described(self, run: Run) -> list[Reason]:
+        """Return what is recorded beside results and differs from what `run` has: metadata and monitors."""
+        reasons = metadata_reasons(self.model, run.metadata, metadata_of(self.model, self.manifest))
+        return reasons + monitor_reasons(self.model, run.monitors, monitors_of(self.model))
 
     def against(self, run: Run) -> Comparison:
         """Return the pair to compare."""

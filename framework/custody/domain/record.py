@@ -88,6 +88,8 @@ class Run:
     metadata: Mapping[str, Any]
     limits: Mapping[str, Any] = field(default_factory=dict)
     """The declared gates, as judged: `{metrics: …, slices: …}`."""
+    monitors: Mapping[str, Any] = field(default_factory=dict)
+    """What monitors.yaml declared when it was recorded last; empty: nothing was watched."""
     category: str = ""
     reasons: tuple[Mapping[str, Any], ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -146,6 +148,7 @@ class Run:
             "seconds": self.seconds,
             "actor": self.actor,
         }
+        value |= {"monitors": dict(self.monitors)} if self.monitors else {}
         value |= {"asked": self.asked} if self.asked else {}
         value |= {"attempts": self.attempts} if self.attempts else {}
         return value | ({"basis": dict(self.basis)} if self.basis else {})
@@ -166,6 +169,7 @@ class Run:
             steps={name: StepRecord.from_dict(name, step) for name, step in value["steps"].items()},
             metadata=value["metadata"],
             limits=value.get("limits", {}),
+            monitors=value.get("monitors", {}),
             category=value.get("category", ""),
             reasons=tuple(value.get("reasons", ())),
             params=value.get("params", {}),

@@ -33,7 +33,7 @@ _OF_HISTORY = {"verdict.baseline", "register.unproven", "promotion.unproven", "r
 """Faults that cannot be told where the history is cut: what is missed may lie before."""
 _KEPT = 1000
 """Runs that are kept decoded."""
-_DECLARED = ("limits", "verdict", "status", "data", "params", "seed", "closure", "metadata")
+_DECLARED = ("limits", "verdict", "status", "data", "params", "seed", "closure", "metadata", "monitors")
 """What judging a stored evaluation again may change of a run."""
 
 
@@ -178,7 +178,7 @@ class Audit:
         if before is None:
             yield fault(entry, "run.unknown", f"a record of run {run.id} before this one", "none")
             return
-        free = {"metadata", "basis"} if entry.kind == Kind.METADATA else {*_DECLARED, "basis"}
+        free = {"metadata", "monitors", "basis"} if entry.kind == Kind.METADATA else {*_DECLARED, "basis"}
         one, other = before.to_dict(), run.to_dict()
         changed = sorted(name for name in one if name not in free and one[name] != other.get(name))
         if changed:

@@ -11,6 +11,7 @@ from custody.domain.uses import Uses
 from custody.spec.emit import block
 
 _MODEL_DEEP = frozenset(("features", "inputs", "prepare", "steps", "train", "with", "gates", "metrics", "slices"))
+_MODEL_DEEP |= {"monitors", "live", "quality", "drift", "outcomes", "alert", "on_alert"}
 _MANIFEST_DEEP = frozenset(("columns", "files"))
 _MANIFEST_HEAD = "# written by custody; do not edit\n"
 
@@ -39,6 +40,7 @@ def dump_model(model: ModelSpec, manifest: Manifest, features: Sequence[str]) ->
                 "slices": {gate.column: _slice_limits(gate) for gate in model.slices} or None,
             }
         ),
+        **({"monitors": dict(model.monitors.declared)} if model.monitors else {}),
     }
     return block(document, deep=_MODEL_DEEP).encode()
 

@@ -13,7 +13,7 @@ _SPACED = re.compile(r"[A-Za-z_][A-Za-z0-9_@./-]*( [A-Za-z0-9_@./-]+)*\Z")
 _RESERVED = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"))
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 _WIDTH = 110
-_NAMES_ARE_OURS = frozenset(("prepare", "train", "gates"))
+_NAMES_ARE_OURS = frozenset(("prepare", "train", "gates", "monitors"))
 
 
 def scalar(value: Any) -> str:

@@ -118,6 +118,12 @@ EVERYTHING = plan(
         moves=(StageMove("production", "f" * 16, RUN, "v2"),),
     ),
     change("upsell", Category.REGATE, LIMIT, steps=planned()),
+    change(
+        "visits",
+        Category.MONITOR,
+        Reason("monitor.changed", "outcomes.bias", "auto", 40, Place("models/visits/monitors.yaml", 9, 9)),
+        steps=planned(),
+    ),
     change("wine", Category.METADATA, Reason("metadata.changed", "owner", "ann", "a team"), steps=planned()),
     change("zip", Category.NOOP, steps=planned()),
     new_versions=("customers@v4",),

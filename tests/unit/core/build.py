@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from custody.core.difference import metadata_of
+from custody.core.difference import metadata_of, monitors_of
 from custody.core.gates import judge, limits_of
 from custody.core.keys import UPSTREAM, step_inputs, step_key
 from custody.core.subject import Lookup
@@ -119,6 +119,7 @@ def run(item: ModelSpec, data: DatasetSpec | None = None, run_id: str = "1" * 16
         data={"dataset": "customers", "version": version.version, "logical": version.logical, "rows": version.rows},
         steps=records(item, data),
         metadata=metadata_of(item, version),
+        monitors=monitors_of(item),
         limits=limits_of(item),
         metrics=METRICS,
         verdict=verdict,

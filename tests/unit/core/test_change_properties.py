@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from custody.core.difference import DESCRIBING
 from custody.core.fold import next_version
 from custody.core.gates import judge, limits_of
 from custody.core.keys import step_inputs
@@ -16,6 +17,7 @@ from custody.core.planner import changes
 from custody.core.stages import moves, possible
 from custody.core.subject import Lookup
 from custody.domain.graph import StepRecord
+from custody.domain.monitors import Every, Monitors
 from custody.domain.plan import Category, Change
 from custody.domain.record import ModelState, Run, RunStatus, StagePointer, State, Version
 from custody.domain.spec import DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
@@ -45,9 +47,15 @@ EDITS: dict[str, st.SearchStrategy[Any]] = {
     "slices": st.sampled_from([(), (SliceGate("plan", "accuracy", min=0.1),)]),
     "metrics": LIMITS,
     "stages": st.sampled_from([{"production": "auto"}, {"production": "none"}, {}]),
+    "monitors": st.none()
+    | st.builds(
+        lambda limit, every: Monitors(Every(every), declared={"every": every, "outcomes": {"bias": limit}}),
+        st.sampled_from(["auto", 1, 1.0, 40]),
+        st.sampled_from(["day", "week"]),
+    ),
 }
 EDIT = st.one_of(*(st.tuples(st.just(name), values) for name, values in EDITS.items()))
-FREE = {"owner", "tier", "metrics", "stages"}
+FREE = {"owner", "tier", "metrics", "stages", "monitors"}
 """Edits that no step depends on."""
 
 
@@ -80,15 +88,14 @@ class World:
         match change.category:
             case Category.NOOP | Category.HELD:
                 return change
-            case Category.METADATA:
-                self.record(replace(self.run(str(change.run)), metadata=self.fresh(model).metadata))
+            case Category.METADATA | Category.MONITOR:
+                self.record(self.described(model, self.run(str(change.run))))
             case Category.REGATE:
                 self.decide(self.judged(model, self.run(str(change.run))), change)
             case Category.PROMOTE | Category.ROLLBACK:
                 run = self.run(str(change.run))
-                described = any(reason.code == "metadata.changed" for reason in change.reasons)
-                if described:
-                    run = replace(run, metadata=self.fresh(model).metadata)
+                if any(reason.code in DESCRIBING for reason in change.reasons):
+                    run = self.described(model, run)
                     self.record(run)
                 self.move(change, run)
             case _:
@@ -107,7 +114,11 @@ class World:
         facts = {"metrics": build.METRICS, "n": 20, "slices": {"plan": {"a": {"n": 20, "accuracy": 0.8}}}}
         verdict = judge(limits, facts)
         status = RunStatus.PASSED if verdict.passed else RunStatus.REJECTED
-        return replace(run, verdict=verdict, limits=limits, status=status, metadata=self.fresh(model).metadata)
+        return replace(self.described(model, run), verdict=verdict, limits=limits, status=status)
+
+    def described(self, model: ModelSpec, run: Run) -> Run:
+        fresh = self.fresh(model)
+        return replace(run, metadata=fresh.metadata, monitors=fresh.monitors)
 
     def record(self, run: Run) -> None:
         self.runs = [item for item in self.runs if item.id != run.id] + [run]

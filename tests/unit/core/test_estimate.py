@@ -7,7 +7,7 @@ from custody.core.estimate import calibrate, chances, estimate, judge_estimate
 from custody.core.measures import Answers, measures
 from custody.domain.monitors import Every, Level, Monitors, Outcomes
 from custody.domain.outcome import OutcomeBase
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 
 WATCHED = Monitors(Every.DAY, outcomes=Outcomes(Uses("file"), "id", estimate=True))
 

@@ -13,7 +13,7 @@ from custody.core.outcomes import Findings, Joined, judge_outcomes
 from custody.domain.monitoring import Health, Window
 from custody.domain.monitors import Every, Level, Monitors, OutcomeLimit, Outcomes
 from custody.domain.outcome import EVALUATION, OUT_OF_FOLD, OutcomeBase
-from custody.domain.spec import Uses
+from custody.domain.uses import Uses
 
 WINDOW = Window("2012-01", Every.MONTH, "2012-01-01T00:00:00+00:00", "2012-02-01T00:00:00+00:00")
 END = datetime(2012, 2, 1, tzinfo=UTC)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from custody.core.planner import changes, plan_id
 from custody.domain.graph import StepStatus
+from custody.domain.monitors import Every, Monitors
 from custody.domain.plan import Category, Change, Do
 from custody.domain.record import Failure, RunStatus, State
 from custody.domain.spec import Column, DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
@@ -90,6 +91,35 @@ def test_the_same_data_under_another_label_is_metadata() -> None:
         build.model(dataset=DatasetRef("customers", "v2")), build.state(run, run), build.lookup(run), data=data
     )
     assert change.category is Category.METADATA
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, {"every": "day"}, [("monitors.added", "monitors", None, "every day")]),
+        ({"every": "day", "drift": {}}, None, [("monitors.removed", "monitors", "every day, drift", None)]),
+        (
+            {"every": "day", "drift": {"features": {"limit": 1}}},
+            {"every": "day", "drift": {"features": {"limit": 1.0}, "prediction": "off"}},
+            [
+                ("monitor.changed", "drift.features.limit", 1, 1.0),
+                ("monitor.changed", "drift.prediction", None, "off"),
+            ],
+        ),
+        ({"every": "day"}, {"every": "day"}, []),
+    ],
+)
+def test_monitors_are_recorded_and_run_nothing(
+    before: dict[str, Any] | None, after: dict[str, Any] | None, told: list[Any]
+) -> None:
+    def watched(declared: dict[str, Any] | None) -> ModelSpec:
+        return build.model(monitors=Monitors(Every.DAY, declared=declared) if declared else None)
+
+    state, look = recorded(watched(before))
+    change = plan_of(watched(after), state, look)
+    assert (change.category, change.to_run) == (Category.MONITOR if told else Category.NOOP, ())
+    assert [(item.code, item.subject, item.before, item.after) for item in change.reasons] == told
+    assert all(item.place and item.place.path == "models/churn/monitors.yaml" for item in change.reasons)
 
 
 def test_an_owner_is_metadata() -> None:

@@ -38,6 +38,7 @@ _SETTLED = {
     Category.RETIRE: "retired: its stages point to nothing, its records stay",
     Category.RENAME: "renamed: history, versions and stages go on; no step runs",
     Category.METADATA: "recorded; no step runs",
+    Category.MONITOR: "watched so from the merge on; no step runs",
     Category.MAYBE: "planned again once the models that it reads are done",
     Category.NOOP: "takes back what the base has still to do",
 }
