@@ -5,7 +5,7 @@
 Models are small valid specs, every fifth with a steps.py of its own; ten share a dataset. They came in commits of ten.
 The records are written by custody's own writer, in batches: runs of former parameters first, then for each model the
 run of the spec as it stands, and as far as `--records` reaches its version and its promotion (models that it does not
-reach have no stage). Results are invented, keys are real. Nothing is synced to disk until the end.
+reach have no stage). Results are invented, keys are real. Objects are kept in memory until some thousands make a pack.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from unpacked import Unpacked
 
 from custody.app.basis import with_basis
 from custody.app.code import digests
@@ -70,7 +72,7 @@ TOGETHER = 10
 """Models that share a dataset, and that came in one commit."""
 NOTED = 50
 """Records that name the same source commit, at most."""
-LOOSE = 1500
+TOGETHER_PACKED = 2000
 """Records after which their objects are packed."""
 BEGAN = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
@@ -162,24 +164,19 @@ class Batch:
     """
 
     def __init__(self, folder: Path, project: Project) -> None:
-        self._folder = folder
         self._repository = open_repository(folder, durable=False)
-        self._state: State | None = None
-        self._lock = threading.RLock()
-        self.count = 0
-        self._open(project)
-
-    def _open(self, project: Project) -> None:
-        self._standing = Standing(self._repository, project.config)
-        self._index = Index(self._repository)
-        reader = Reader(self._repository, self._lock)
+        self._objects = Unpacked(folder)
+        self._repository.raw.odb.add_backend(self._objects, 9)
+        project.worktree.repository.raw.odb.add_backend(Unpacked(folder, self._objects), 9)
         identity = find_identity(self._repository)
         hand = Hand(identity, "custody (generated)", self.clock, render_readme)
-        self.writer = Writer(self._standing, project.config, self._index, reader, hand)
+        reader = Reader(self._repository, threading.RLock())
+        standing = Standing(self._repository, project.config)
+        self.count, self.final = 0, False
+        self.writer = Writer(standing, project.config, Index(self._repository), reader, hand)
         self.writer._readme = self
         self.head = self._moved = self.writer.head_to_append()
         self.ref = f"refs/heads/{project.config.ledger}"
-        self.final = False
 
     def clock(self) -> datetime:
         return BEGAN + timedelta(minutes=self.count)
@@ -190,15 +187,15 @@ class Batch:
     def append(self, record: Record) -> str:
         self.head = self.writer.write(self.head, record.model, record)
         self.count += 1
-        if self.count % LOOSE == 0:
+        if self.count % TOGETHER_PACKED == 0:
             self.flush()
         return self.head
 
     def flush(self) -> None:
+        self._objects.pack()
         if self.head != self._moved and not move_ref(self._repository, self.ref, self._moved, self.head, "custody"):
             raise SystemExit("the ledger was moved by somebody else")
         self._moved = self.head
-        git(self._folder, "-c", "pack.window=6", "-c", "pack.threads=2", "repack", "-d", "-q")
 
 
 def step_records(inputs: dict[str, dict[str, Any]], salt: float) -> dict[str, StepRecord]:
@@ -350,9 +347,9 @@ def write_ledger(folder: Path, models: int, records: int, staged: int, commits: 
             batch.append(promote(state))
             batch.final = False
     batch.flush()
-    git(folder, "-c", "pack.window=6", "repack", "-a", "-d", "-q")
     batch.writer.rebuild_notes()
-    git(folder, "repack", "-d", "-q")
+    batch.flush()
+    git(folder, "repack", "-a", "-d", "-q")
     git(folder, "pack-refs", "--all")
     return batch.count
 
