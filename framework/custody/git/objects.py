@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,22 +18,24 @@ import pygit2
 from pygit2.enums import ObjectType, Option
 
 from custody.errors import GitError
+from custody.git.differing import differing
 
 FAILURES = (pygit2.GitError, OSError, KeyError, ValueError)
 """What libgit2 raises for a refusal: which one depends on the call and on the cause."""
 
 FILE, EXECUTABLE, LINK, FOLDER = 0o100644, 0o100755, 0o120000, 0o040000
-_ENTRY = re.compile(rb"[0-7]+ ([^\0]+)\0[\s\S]{20}")
 _PARTS = re.compile(rb"([0-7]+) ([^\0]+)\0([\s\S]{20})")
-_ENTRIES = re.compile(rb"(?:[0-7]+ [^\0]+\0[\s\S]{20})*")
 _FIXED = 22
 """Bytes of an entry beside its mode and name: a space, a zero and the object's id."""
-_FEW = 8
-"""Entries up to which two trees are looked at one by one."""
 _KEPT = 64
 """Trees of which the bytes are kept."""
+_TREE_LINE = len("tree ") + 40 + len("\n")
 _PEOPLE = (b"author", b"committer")
-_PERSON = re.compile(rb"(.*?) ?<([^>]*)> (-?[0-9]{1,12}) ([+-])([0-9]{2})([0-9]{2})")
+_SIGNED = re.compile(
+    rb"tree [0-9a-f]{40}\n(?:parent [0-9a-f]{40}\n)*"
+    rb"author ([^<>\n]*[^<>\n ] <[^<>\n]*>) ([0-9]{1,10} [+-](?:0[0-9]|1[0-4])[0-5][0-9])\n"
+)
+_PERSON = re.compile(rb"(.*?) ?<([^>]*)> (-?[0-9]{1,12} [+-][0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Repository:
         self.promised: Callable[[Sequence[str]], bool] | None = None
         """Brings objects that a partial clone left out; whether they came."""
         self._trees: dict[str, bytes] = {}
+        self._odb = raw.odb
 
     def close(self) -> None:
         """Release file handles and memory maps."""
@@ -98,11 +102,13 @@ class Repository:
         """Return the commit. Raises GitError where it is missing, damaged or something else."""
         return parse_commit(commit_id, self._read(commit_id, ObjectType.COMMIT))
 
+    def commit_bytes(self, commit_id: str) -> bytes:
+        """Return a commit as it is stored. Raises GitError as `commit` does."""
+        return self._read(commit_id, ObjectType.COMMIT)
+
     def parents(self, commit_id: str) -> tuple[str, ...]:
-        """Return the parents of a commit, first parent first; cheaper than reading all of it."""
-        data = self._read(commit_id, ObjectType.COMMIT)
-        lines = data[: data.find(b"\nauthor ")].split(b"\n")
-        return tuple(line[7:].decode("ascii", "replace") for line in lines if line.startswith(b"parent "))
+        """Return the parents of a commit, first parent first; cheaper than parsing all of it."""
+        return parse_parents(self._read(commit_id, ObjectType.COMMIT))
 
     def tree(self, tree_id: str) -> list[TreeEntry]:
         """Return the entries of a tree, in Git's order. Raises GitError where it is missing or damaged."""
@@ -139,7 +145,7 @@ class Repository:
     def changed(self, before: str | None, after: str | None, prefix: str = "") -> Iterator[tuple[str, str | None]]:
         """Yield (path, new blob id or None) for all files that differ between two trees."""
         trees = [self._tree_bytes(tree) if tree else b"" for tree in (before, after)]
-        old, new = ({entry.name: entry for entry in parse_tree(part)} for part in _differing(*trees))
+        old, new = ({entry.name: entry for entry in parse_tree(part)} for part in differing(*trees))
         for name in sorted(old.keys() | new.keys()):
             was, now = old.get(name), new.get(name)
             if was == now:
@@ -216,7 +222,7 @@ class Repository:
 
     def _read(self, object_id: str, kind: ObjectType) -> bytes:
         try:
-            found, data = self.raw.read(object_id)
+            found, data = self._odb.read(object_id)
         except FAILURES as error:
             raise _damaged(object_id) from error
         if found != kind:
@@ -237,7 +243,19 @@ def open_repository(path: Path, *, durable: bool = True) -> Repository:
     except FAILURES as error:
         raise _unusable(path, str(error)) from error
     pygit2.option(Option.ENABLE_FSYNC_GITDIR, durable)
+    # libgit2 would keep each of the ten thousands of commits that a walk reads
+    pygit2.option(Option.SET_CACHE_OBJECT_LIMIT, ObjectType.COMMIT, 0)
     return Repository(raw)
+
+
+@contextmanager
+def unhashed() -> Iterator[None]:
+    """Take objects as they are stored meanwhile, for a projection of many: hashing each again is half of reading it."""
+    pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, False)
+    try:
+        yield
+    finally:
+        pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
 
 
 def parse_commit(commit_id: str, data: bytes) -> RawCommit:
@@ -262,42 +280,33 @@ def parse_commit(commit_id: str, data: bytes) -> RawCommit:
         raise GitError(f"commit {commit_id} is damaged", help=("git fsck --full",)) from error
 
 
+def parse_parents(data: bytes) -> tuple[str, ...]:
+    """Return the parents of a commit from its raw bytes, first parent first."""
+    parents, at = [], _TREE_LINE
+    while data.startswith(b"parent ", at):
+        parents.append(data[at + 7 : at + 47].decode("ascii", "replace"))
+        at += 48
+    return tuple(parents)
+
+
+def parse_author(commit_id: str, data: bytes) -> tuple[str, str]:
+    """Return the author of a commit, and when in Git's own form (`1767929940 +0100`), from its raw bytes.
+
+    Raises GitError where they are damaged.
+    """
+    found = _SIGNED.match(data)
+    if found is None:
+        author = parse_commit(commit_id, data).author
+        return str(author), f"{author.at.timestamp():.0f} {author.at:%z}"
+    return found[1].decode("utf-8", "replace"), found[2].decode("ascii")
+
+
 def parse_tree(data: bytes) -> list[TreeEntry]:
     """Parse the raw bytes of a tree. Raises GitError where they are damaged."""
     parts = _PARTS.findall(data)
     if sum(len(mode) + len(name) + _FIXED for mode, name, _ in parts) != len(data):
         raise GitError("a tree of the repository is damaged", help=("git fsck --full",))
     return [TreeEntry(name.decode("utf-8", "surrogateescape"), int(mode, 8), raw.hex()) for mode, name, raw in parts]
-
-
-def _differing(before: bytes, after: bytes) -> tuple[bytes, bytes]:
-    """Return two trees without entries that both begin with and both end with: of thousands few differ.
-
-    What is left is whole entries, so that none of the others is parsed.
-    """
-    shared = _ENTRIES.match(before, 0, _common(before, after))
-    start = here = there = shared.end() if shared else 0
-    for _ in range(_FEW):
-        if before[here:] == after[there:]:
-            return before[start:here], after[start:there]
-        one, other = _ENTRY.match(before, here), _ENTRY.match(after, there)
-        if one and (other is None or one[1] <= other[1]):
-            here = one.end()
-        if other and (one is None or other[1] <= one[1]):
-            there = other.end()
-    return before[start:], after[start:]
-
-
-def _common(one: bytes, other: bytes) -> int:
-    """Return how many bytes two byte strings have in common at their start."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def signature(person: Person) -> pygit2.Signature:
@@ -317,11 +326,15 @@ def _person(value: bytes) -> Person:
     match = _PERSON.fullmatch(value)
     if match is None:
         raise ValueError("not a person and a time")
-    name, email, seconds, sign, hours, minutes = match.groups()
-    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == b"-" else 1)
-    zone = timezone(offset) if offset else UTC
-    at = datetime.fromtimestamp(int(seconds), tz=zone)
-    return Person(name.decode("utf-8", "replace"), email.decode("utf-8", "replace"), at)
+    name, email, when = match.groups()
+    return Person(name.decode("utf-8", "replace"), email.decode("utf-8", "replace"), parse_time(when.decode("ascii")))
+
+
+def parse_time(text: str) -> datetime:
+    """Return the time that Git writes as `1767929940 +0100`. Raises ValueError or OverflowError where it is none."""
+    seconds, _, zone = text.partition(" ")
+    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5])) * (-1 if zone[0] == "-" else 1)
+    return datetime.fromtimestamp(int(seconds), tz=timezone(offset) if offset else UTC)
 
 
 def _common_dir(git_dir: Path) -> Path:

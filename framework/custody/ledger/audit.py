@@ -18,7 +18,7 @@ from custody.domain.audit import Extent, Fault, Looked
 from custody.domain.batch import Batch
 from custody.domain.record import Entry, Kind, Record, Run, RunStatus, State
 from custody.errors import CustodyError, GitError
-from custody.git.objects import RawCommit
+from custody.git.objects import RawCommit, parse_commit
 from custody.ledger.audit_trees import Step, Trees
 from custody.ledger.chain import Chain
 from custody.ledger.codec import decode
@@ -64,12 +64,12 @@ class Audit:
         extent.total, extent.head = len(order) + len(tail), next(iter(tail[-1:]), head)
         yield Looked("", faults=tuple(chain.faults(line, {*order, *tail}, extent)))
         for position, commit in enumerate((*order, *tail)):
-            raw = self._raw(commit)
+            data, raw = self._raw(commit)
             entry = decode(raw) if raw else None
             looked = (
                 self._look(raw, entry, on_line=commit in line) if raw else Looked(commit, faults=(_missing(commit),))
             )
-            wrong = index.faults(position, commit, entry, on_line=commit in line) if raw else ()
+            wrong = index.faults(position, commit, data, on_line=commit in line) if raw else ()
             if looked.entry:
                 extent.records += 1
                 notes.expect(looked.entry)
@@ -80,11 +80,12 @@ class Audit:
         yield Looked("", faults=(*index.rest(), *notes.faults(order, extent)))
         chain.remember(line)
 
-    def _raw(self, commit: str) -> RawCommit | None:
+    def _raw(self, commit: str) -> tuple[bytes, RawCommit | None]:
         try:
-            return self._repository.commit(commit)
+            data = self._repository.commit_bytes(commit)
+            return data, parse_commit(commit, data)
         except GitError:
-            return None
+            return b"", None
 
     def _look(self, raw: RawCommit, entry: Entry | None, *, on_line: bool) -> Looked:
         try:

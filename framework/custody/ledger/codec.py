@@ -30,10 +30,12 @@ SUBJECT_LIMIT = 120
 NONE = "none"
 """How a trailer says that there is nothing, where that is said at all."""
 
-_KEY = re.compile(r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*")
+_KEY = re.compile(r"[A-Z][A-Za-z0-9]*+(?:-[A-Za-z0-9]++)*+")
 _TRAILER = re.compile(rf"^({_KEY.pattern}): (.*)$", re.MULTILINE)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{3,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
+"""What needs no second look: printable ASCII and line ends."""
 _OWN = ("Record", "Kind", "Format", "Note", "Tool")
 _EFFECT = {
     Kind.REGISTER: ("version", "run", "artifact", "at"),
@@ -72,11 +74,11 @@ def decode(commit: RawCommit) -> Entry | None:
     Kinds and formats of later versions are carried as they are. Bytes that are not UTF-8 and control characters, which
     only a foreign writer can have put there, are replaced.
     """
-    text = commit.message.decode("utf-8", "replace").rstrip("\n")
-    trailers = _parsed(text)
+    trailers = parse_trailers(commit.message)
     found = dict(reversed(trailers))
     if not found.get("Record") or not found.get("Kind"):
         return None
+    text = commit.message.decode("utf-8", "replace").rstrip("\n")
     subject, _, rest = text.partition("\n\n")
     body = rest.rpartition("\n\n")[0]
     if not body.replace("\n", "").isprintable():
@@ -94,19 +96,31 @@ def decode(commit: RawCommit) -> Entry | None:
     )
 
 
+def decode_head(message: bytes) -> tuple[str, dict[str, str]] | None:
+    """Return subject and trailers as `decode` does, of several with one key the first; cheaper than all of the record.
+
+    None for a message that holds no record.
+    """
+    trailers = parse_trailers(message)
+    first = dict(trailers)
+    if len(first) != len(trailers):
+        first = dict(reversed(trailers))
+    if not first.get("Record") or not first.get("Kind"):
+        return None
+    subject = message.partition(b"\n\n")[0].decode("utf-8", "replace")
+    return _shown(subject.replace("\n", " ")), first
+
+
 def parse_trailers(message: bytes) -> list[tuple[str, str]]:
     """Return the trailers of a message: all lines of its last paragraph, or nothing where one is no trailer."""
-    return _parsed(message.decode("utf-8", "replace").rstrip("\n"))
-
-
-def _parsed(text: str) -> list[tuple[str, str]]:
-    subject, blank, rest = text.rpartition("\n\n")
-    if not blank or not subject:
+    before, _, last = message.rstrip(b"\n").rpartition(b"\n\n")
+    if not before:
         return []
-    trailers: list[tuple[str, str]] = _TRAILER.findall(rest)
-    if len(trailers) != rest.count("\n") + 1:
+    text = last.decode("utf-8", "replace")
+    trailers: list[tuple[str, str]] = _TRAILER.findall(text)
+    if len(trailers) != text.count("\n") + 1:
         return []
-    if rest.replace("\n", "").isprintable():
+    if not last.translate(None, _PLAIN) or text.replace("\n", "").isprintable():
         return trailers
     return [(key, _shown(value)) for key, value in trailers]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from custody.domain.record import Headline
+from custody.git.objects import parse_time
 
 _COLUMNS = "model, id, record, kind, subject, coalesce(actor, author), at, run, version, stage, before"
 _LAST = (
@@ -46,7 +47,7 @@ def _headline(row: tuple[Any, ...]) -> Headline:
         model or "",
         subject,
         who,
-        at,
+        parse_time(at).isoformat(),
         nothing.get(run, run),
         known,
         stage,

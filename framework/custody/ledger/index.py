@@ -16,14 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from custody.errors import LedgerError
-from custody.git.objects import Repository
-from custody.ledger.codec import decode
+from custody.git.objects import Repository, parse_parents, unhashed
 from custody.ledger.locks import FOLDER, file_lock
-from custody.ledger.tables import FORMAT, TABLES, Rows, aside, connect, insert, reset, row_of, transaction
+from custody.ledger.spool import Spool
+from custody.ledger.tables import (
+    FORMAT,
+    STEPS,
+    Row,
+    aside,
+    connect,
+    drop_after,
+    fill_steps,
+    insert,
+    reset,
+    row_of,
+    transaction,
+)
 
 _NOT_NOW = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _Merged = dict[str, tuple[str, ...]]
 """The other parents of merges on the first-parent line."""
+_Landed = tuple[str, bytes, bool]
+"""A commit, its bytes, and whether it is on the first-parent line."""
 
 
 class Index:
@@ -78,19 +92,28 @@ class Index:
         rows = self.query(sql, *values)
         return rows[0][0] if rows else None
 
-    def rows(self) -> Iterator[Rows]:
-        """Yield what is indexed of each commit, in order. Raises sqlite3.Error."""
-        steps = self._connection.execute("SELECT position, step, prefix FROM steps ORDER BY position, rowid")
-        runs = self._connection.execute("SELECT * FROM runs ORDER BY position")
-        step, run = steps.fetchone(), runs.fetchone()
+    def fill_steps(self) -> None:
+        """Make `steps` hold what `commits` does: it does so only where it is asked for."""
+        try:
+            fill_steps(self._connection)
+        except sqlite3.DatabaseError as error:
+            self._recover(error)
+            fill_steps(self._connection)
+
+    def rows(self) -> Iterator[tuple[Row, list[int] | None]]:
+        """Yield what is indexed of each commit, in order: its row, and the keys of its steps where they are filled in.
+
+        Raises sqlite3.Error.
+        """
+        keyed = int(self._meta("keyed") or -1)
+        steps = self._connection.execute("SELECT place / ?, key FROM steps ORDER BY place", (STEPS,))
+        step = steps.fetchone()
         for row in self._connection.execute("SELECT * FROM commits ORDER BY position"):
-            told, found = [], None
+            keys = list[int]()
             while step is not None and step[0] <= row[0]:
-                told.append((step[1], step[2]))
+                keys.append(step[1])
                 step = steps.fetchone()
-            while run is not None and run[0] <= row[0]:
-                found, run = run, runs.fetchone()
-            yield row, told, found
+            yield row, keys if row[0] <= keyed else None
 
     def discard(self) -> None:
         """Throw all rows away; catching up makes them again."""
@@ -175,43 +198,44 @@ class Index:
     ) -> None:
         """Drop rows off the line, and the former tail, then add the new ones; `whole`: there are no rows."""
         known = _Known(connection, whole=whole)
-        line, merged, base = self._new_line(head, known, shallow=bool(cut))
-        keep = known.position(base)
-        for table in TABLES if not whole else ():
-            connection.execute(f"DELETE FROM {table} WHERE position > ?", (keep,))  # noqa: S608
-        landed = self._landing_order(line, merged, known, shallow=bool(cut))
-        commits = chain(landed, ((commit, False) for commit in tail))
-        rows = (
-            row_of(position, commit, decode(self._repository.commit(commit)), line=on_line)
-            for position, (commit, on_line) in enumerate(commits, keep + 1)
-        )
-        insert(connection, rows)
+        with Spool(None if self._memory else self._path.parent) as spool, unhashed():
+            merged, base = self._new_line(head, known, spool, shallow=bool(cut))
+            keep = known.position(base)
+            if not whole:
+                drop_after(connection, keep)
+            landed = self._landing_order(spool, merged, known, shallow=bool(cut))
+            commits = chain(landed, ((commit, self._repository.commit_bytes(commit), False) for commit in tail))
+            rows = (
+                row_of(position, commit, data, line=on_line)
+                for position, (commit, data, on_line) in enumerate(commits, keep + 1)
+            )
+            insert(connection, rows)
         pairs = [("format", FORMAT), ("head", _named(head, tail)), ("cut", cut)]
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
 
-    def _new_line(self, head: str | None, known: _Known, *, shallow: bool) -> tuple[list[str], _Merged, str | None]:
-        """Return first parents from the oldest new one to `head`, and the indexed commit that they stand on."""
-        line: list[str] = []
+    def _new_line(self, head: str | None, known: _Known, spool: Spool, *, shallow: bool) -> tuple[_Merged, str | None]:
+        """Put the new first parents of `head` into the spool; return also the indexed commit that they stand on."""
         merged: _Merged = {}
         here = head
         while here is not None and not known.on_line(here):
-            parents = self._parents(here, shallow=shallow)
-            line.append(here)
+            data = self._repository.commit_bytes(here)
+            parents = self._present(parse_parents(data), shallow=shallow)
+            spool.add(here, data)
             if parents[1:]:
                 merged[here] = parents[1:]
             here = parents[0] if parents else None
-        line.reverse()
-        return line, merged, here
+        return merged, here
 
-    def _landing_order(
-        self, line: list[str], merged: _Merged, known: _Known, *, shallow: bool
-    ) -> Iterator[tuple[str, bool]]:
-        """Yield (commit id, on the first-parent line) for new first parents and what only their merges reach."""
-        new = set(line) if merged else set()
-        for commit in line:
+    def _landing_order(self, spool: Spool, merged: _Merged, known: _Known, *, shallow: bool) -> Iterator[_Landed]:
+        """Yield new first parents and what only their merges reach."""
+        new: set[str] = set()
+        for commit, data in spool.oldest_first():
             for other in merged.get(commit, ()):
-                yield from ((found, False) for found in self._reached(other, new, known, shallow=shallow))
-            yield commit, True
+                for found in self._reached(other, new, known, shallow=shallow):
+                    yield found, self._repository.commit_bytes(found), False
+            if merged:
+                new.add(commit)
+            yield commit, data, True
 
     def _reached(self, start: str, new: set[str], known: _Known, *, shallow: bool) -> Iterator[str]:
         """Yield what `start` reaches and is not yet indexed, parents before children, first parents first."""
@@ -223,14 +247,14 @@ class Index:
                 if commit in new or commit in known:
                     continue
                 new.add(commit)
-                stack.append((commit, list(self._parents(commit, shallow=shallow))))
+                parents = self._present(self._repository.parents(commit), shallow=shallow)
+                stack.append((commit, list(parents)))
             elif stack[-1][1]:
                 pending.append(stack[-1][1].pop(0))
             else:
                 yield stack.pop()[0]
 
-    def _parents(self, commit: str, *, shallow: bool) -> tuple[str, ...]:
-        parents = self._repository.parents(commit)
+    def _present(self, parents: tuple[str, ...], *, shallow: bool) -> tuple[str, ...]:
         return tuple(parent for parent in parents if self._repository.has(parent)) if shallow else parents
 
     def _meta(self, key: str) -> str | None:

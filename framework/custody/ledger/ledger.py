@@ -35,10 +35,11 @@ from custody.ledger.runs import read_row
 from custody.ledger.search import ALL_NAMES, FIELDS, has_name, search
 from custody.ledger.standing import Standing
 from custody.ledger.sync import Sharing
-from custody.ledger.tables import PREFIX
+from custody.ledger.tables import STEPS, number_of
 from custody.ledger.writer import Hand, Writer
 
 _LISTED = 10
+_WITH_KEY = f"FROM steps JOIN commits ON commits.position = steps.place / {STEPS} WHERE steps.key = ?"
 
 
 class GitLedger:
@@ -256,11 +257,8 @@ class GitLedger:
 
     def steps(self, key: str) -> Iterator[tuple[Entry, Run, StepRecord]]:
         """Yield (record, its run, step) for every usable step with this key, newest first."""
-        sql = (
-            "SELECT commits.id, commits.model FROM steps JOIN commits USING (position)"
-            " WHERE prefix = ? ORDER BY position DESC"
-        )
-        for commit, model in self._query(sql, key[:PREFIX]):
+        sql = f"SELECT commits.id, commits.model {_WITH_KEY} ORDER BY place DESC"
+        for commit, model in self._query(sql, number_of(key), keys=True):
             run = self._usable_run(commit, model)
             for step in run.steps.values() if run else ():
                 if run and step.key == key and step.usable and (entry := self.entry(commit)):
@@ -269,12 +267,12 @@ class GitLedger:
     def runs_with_key(self, model: str, key: str) -> Iterator[Run]:
         """Yield the runs of `model` whose evaluation has this key, newest first, with their last verdict."""
         own, names = clause(self._spans(model), "commits")
-        sql = f"SELECT run FROM commits WHERE key = ? AND kind = ? AND run IS NOT NULL AND {own} ORDER BY position DESC"  # noqa: S608
+        sql = f"SELECT DISTINCT run {_WITH_KEY} AND kind = ? AND run IS NOT NULL AND {own} ORDER BY place DESC"
         last = (
             "SELECT id, model FROM commits WHERE run = ? AND kind IN ('run', 'verdict', 'metadata')"  # noqa: S608
             f" AND {own} ORDER BY position DESC"
         )
-        for (run_id,) in self._query(sql, key, str(Kind.RUN), *names):
+        for (run_id,) in self._query(sql, number_of(key), str(Kind.RUN), *names, keys=True):
             found = (self._usable_run(*row) for row in self._query(last, run_id, *names))
             run = next((run for run in found if run and run.id == run_id), None)
             if run and run.key == key:
@@ -340,13 +338,16 @@ class GitLedger:
         )
         return [Rename(*row) for row in self._rows(sql)]
 
-    def _query(self, sql: str, *values: str | int) -> list[tuple[str, ...]]:
+    def _query(self, sql: str, *values: str | int | None, keys: bool = False) -> list[tuple[str, ...]]:
         """Ask the index; where a shallow clone has no answer, ask once more with the history that it has cut off."""
-        return self._rows(sql, *values) or (self._rows(sql, *values) if self._deepened() else [])
+        found = self._rows(sql, *values, keys=keys)
+        return found or (self._rows(sql, *values, keys=keys) if self._deepened() else [])
 
-    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, *values: Any, keys: bool = False) -> list[tuple[Any, ...]]:
         with self._lock:
             self._writer.index_line()
+            if keys:
+                self._index.fill_steps()
             return self._index.query(sql, *values)
 
     def _deepened(self) -> bool:

@@ -13,9 +13,11 @@ from custody.git.objects import Repository
 from custody.git.refs import read_ref
 from custody.ledger.codec import notes_of
 from custody.ledger.index import Index
-from custody.ledger.tables import Rows, row_of
+from custody.ledger.tables import Row, as_stored, keys_of, row_of
 
 REPAIR = "custody ledger repair"
+_STEPS = 15
+"""The column `steps`."""
 _MOST = 20
 """Faults of one projection that are told one by one."""
 
@@ -32,14 +34,18 @@ class IndexAudit:
         except (CustodyError, sqlite3.Error) as error:
             self._broken, self._rows = str(error), iter(())
 
-    def faults(self, position: int, commit: str, entry: Entry | None, *, on_line: bool) -> Iterator[Fault]:
-        """Yield how the row of a commit differs from the commit."""
-        expected, found = row_of(position, commit, entry, line=on_line), self._next()
-        if found is None or self._broken or expected == found:
+    def faults(self, position: int, commit: str, data: bytes, *, on_line: bool) -> Iterator[Fault]:
+        """Yield how the row of a commit differs from the commit, whose bytes are `data`."""
+        expected, found = as_stored(row_of(position, commit, data, line=on_line)), self._next()
+        if found is None or self._broken:
+            return
+        row, keys = found
+        named = keys_of(expected[_STEPS] or "") if keys is not None else None
+        if (expected, named) == found:
             return
         self._told += 1
         if self._told <= _MOST:
-            one, other = _first_difference(expected, found)
+            one, other = next(pair for pair in zip((*expected, named), (*row, keys), strict=True) if pair[0] != pair[1])
             yield Fault("index.differs", f"index, commit {commit[:12]}", str(one), str(other), REPAIR, commit)
 
     def rest(self) -> Iterator[Fault]:
@@ -52,7 +58,7 @@ class IndexAudit:
         if self._told > _MOST:
             yield Fault("index.differs", "index", "rows as the commits say", f"{self._told} that differ", REPAIR)
 
-    def _next(self) -> Rows | None:
+    def _next(self) -> tuple[Row, list[int] | None] | None:
         try:
             return next(self._rows, None)
         except (sqlite3.Error, ValueError) as error:
@@ -103,10 +109,3 @@ class NotesAudit:
                     yield Fault("notes.differ", f"note on {target[:12]}", one, other, REPAIR)
         if told > _MOST:
             yield Fault("notes.differ", NOTES_REF, "notes as the records say", f"{told} lines that differ", REPAIR)
-
-
-def _first_difference(expected: Rows, found: Rows) -> tuple[object, object]:
-    """Return the two values that differ: of the commit's row, of its steps, or of its run."""
-    pairs = [*zip(expected[0], found[0], strict=True), (expected[1], found[1])]
-    pairs += list(zip(expected[2] or (None,), found[2] or (None,), strict=False))
-    return next((pair for pair in pairs if pair[0] != pair[1]), (expected, found))

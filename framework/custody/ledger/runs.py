@@ -1,4 +1,4 @@
-"""The table `runs` of the index: one row for each record that says how a run ended, read from its trailers alone.
+"""The view `runs` of the index: each record that says how a run ended, read from its trailers alone.
 
 A run that was judged again has several rows; the last of them counts. Metrics and parameters are JSON objects, so
 that a search takes them out by name and a rebuild writes one row a record.
@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from custody.domain.record import Entry, Kind
+from custody.domain.record import Kind
 from custody.domain.search import RunRow
+from custody.git.objects import parse_time
 
-SCHEMA = """CREATE TABLE runs (
-  position INTEGER PRIMARY KEY, run TEXT NOT NULL, judged INTEGER NOT NULL, model TEXT, status TEXT, category TEXT,
-  started TEXT, finished TEXT, seconds REAL, data TEXT, digest TEXT, passed INTEGER, gates INTEGER,
-  code TEXT, actor TEXT, branch TEXT, artifact TEXT, metrics TEXT NOT NULL, params TEXT NOT NULL)"""
-INDICES = ("CREATE INDEX by_judged ON runs (run, position) WHERE judged",)
-INSERT = f"INSERT INTO runs VALUES ({', '.join('?' * 19)})"  # noqa: S608  (question marks alone)
+COLUMNS = """judged INTEGER, status TEXT, category TEXT, started TEXT, finished TEXT, seconds REAL,
+  data TEXT, digest TEXT, passed INTEGER, gates INTEGER,
+  code TEXT, branch TEXT, artifact TEXT, metrics TEXT, params TEXT"""
+"""What the table of commits has of a run, beside what it has of every record."""
+NO_RUN = ("",) * 15
+VIEW = """CREATE VIEW runs AS
+  SELECT position, run, judged, model, status, category, started, finished, seconds, data, digest, passed, gates, code,
+  coalesce(actor, substr(author, 1, instr(author, ' <') - 1)) AS actor, branch, artifact, metrics, params
+  FROM commits WHERE judged IS NOT NULL"""
+INDEX = "CREATE INDEX by_judged ON commits (run, position) WHERE judged"
 _COLUMNS = (
     "run, model, status, category, started, finished, seconds, data, digest, passed, gates, code, actor, branch,"
     " artifact, metrics, params"
@@ -31,42 +36,44 @@ CURRENT = (
     " WHERE later.judged AND later.run = runs.run AND later.position > runs.position)"
 )
 """That no later record judged the run again."""
+
 VERSION = "(SELECT MAX(version) FROM commits AS named WHERE named.run = runs.run AND named.kind = 'register')"
 
-_METRICS = re.compile(r"[A-Za-z_]\w*=-?\d+(\.\d+)?(e[+-]?\d+)?( [A-Za-z_]\w*=-?\d+(\.\d+)?(e[+-]?\d+)?)*", re.ASCII)
+_RUN, _VERDICT = str(Kind.RUN), str(Kind.VERDICT)
+_METRICS = re.compile(r"(?:[A-Za-z_]\w*+=-?\d++(?:\.\d++)?+(?:e[+-]?\d++)?+(?: |\Z))++", re.ASCII)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 _NOTHING = "{}"
 _SURROGATE = "\\ud"
 
 
-def run_row(position: int, entry: Entry, first: Mapping[str, str]) -> tuple[Any, ...] | None:
-    """Return the row of a record, whose trailers are `first`; None where it does not say how a run ended."""
-    run = first.get("Run")
-    if run is None or entry.kind not in {Kind.RUN, Kind.VERDICT}:
-        return None
-    data, _, digest = first.get("Data", "").partition(" ")
-    passed, slash, gates = first.get("Gates", "").partition("/")
+def run_columns(first: Mapping[str, str], at: str) -> tuple[Any, ...]:
+    """Return the columns of a record, whose trailers are `first`; nothing where it does not say how a run ended.
+
+    `at` is the time of its commit in Git's form.
+    """
+    get = first.get
+    verdict = first["Kind"] == _VERDICT
+    if not get("Run") or not (verdict or first["Kind"] == _RUN):
+        return NO_RUN
+    data, _, digest = get("Data", "").partition(" ")
+    passed, slash, gates = get("Gates", "").partition("/")
     counted = slash and passed.isdigit() and gates.isdigit()
     return (
-        position,
-        run,
-        entry.kind == Kind.VERDICT,
-        first.get("Model"),
-        first.get("Status"),
-        first.get("Category"),
-        _utc(first["Started"]) if "Started" in first else None,
-        _utc(first.get("Finished") or entry.at) or _utc(entry.at),
-        _seconds(first.get("Seconds")),
-        data or None,
-        digest.removeprefix("sha256:") or None,
-        int(passed[:9]) if counted else None,
-        int(gates[:9]) if counted else None,
-        first.get("Code"),
-        first.get("Actor") or entry.author.partition(" <")[0],
-        first.get("Branch"),
-        first.get("Artifact"),
-        _metrics(first.get("Metrics")),
-        _params(first.get("Params")),
+        int(verdict),
+        get("Status", ""),
+        get("Category", ""),
+        _utc(get("Started", "")),
+        _utc(get("Finished", "")) or _utc(parse_time(at).isoformat()),
+        _seconds(get("Seconds", "")),
+        data,
+        digest.removeprefix("sha256:"),
+        int(passed[:9]) if counted else "",
+        int(gates[:9]) if counted else "",
+        get("Code", ""),
+        get("Branch", ""),
+        get("Artifact", ""),
+        _metrics(get("Metrics")),
+        _params(get("Params")),
     )
 
 
@@ -112,7 +119,7 @@ def _metrics(text: str | None) -> str:
     """Return `roc_auc=0.84 f1=0.7` as JSON; what is no number is left out."""
     if not text:
         return _NOTHING
-    if _METRICS.fullmatch(text):
+    if _METRICS.fullmatch(text) and text[-1] != " ":
         return '{"' + text.replace("=", '":').replace(" ", ',"') + "}"
     pairs = (item.partition("=") for item in text.split())
     return json.dumps({name: float(value) for name, _, value in pairs if _NUMBER.fullmatch(value)})
@@ -123,11 +130,13 @@ def _params(text: str | None) -> str:
     if not text:
         return _NOTHING
     try:
-        found = _JSON.decode(text)
-    except (ValueError, RecursionError):
+        found, end = _SCAN(text, 0)
+    except (ValueError, RecursionError, StopIteration):
         return _NOTHING
-    if not isinstance(found, dict) or (
-        _SURROGATE in text.lower() and not json.dumps(found, ensure_ascii=False).isprintable()
+    if (
+        not isinstance(found, dict)
+        or end != len(text)
+        or (_SURROGATE in text.lower() and not json.dumps(found, ensure_ascii=False).isprintable())
     ):
         return _NOTHING
     return text
@@ -137,19 +146,19 @@ def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse)
+_SCAN: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(parse_constant=_refuse).scan_once  # type: ignore[attr-defined]
 
 
-def _seconds(text: str | None) -> float | None:
-    seconds = float(text) if text and _NUMBER.fullmatch(text) else None
-    return seconds if seconds is not None and math.isfinite(seconds) else None
+def _seconds(text: str) -> float | str:
+    seconds = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return seconds if math.isfinite(seconds) else ""
 
 
-def _utc(text: str) -> str | None:
-    """Return an ISO time in UTC to the second, so that times compare as texts; None where it is none."""
+def _utc(text: str) -> str:
+    """Return an ISO time in UTC to the second, so that times compare as texts; "" where it is none."""
     if len(text) == 25 and text.endswith("+00:00"):  # noqa: PLR2004  (2026-11-24T18:20:07+00:00)
         return text
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError):
-        return None
+        return ""

@@ -6,57 +6,52 @@ While a whole ledger is indexed, there are neither indices nor a journal: the fi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from custody.domain.record import Entry
-from custody.ledger.runs import INDICES as RUNS_INDICES
-from custody.ledger.runs import INSERT as INSERT_RUN
-from custody.ledger.runs import SCHEMA as RUNS
-from custody.ledger.runs import run_row
+from custody.git.objects import parse_author
+from custody.ledger.codec import decode_head
+from custody.ledger.runs import COLUMNS, INDEX, NO_RUN, VIEW, run_columns
 
-FORMAT = "4"
-TABLES = ("commits", "steps", "runs")
-"""Those that have a position."""
-_BATCH = 500
+FORMAT = "5"
+_BATCH = 100
+_CACHE = 16 * 1024
+"""KiB for a whole ledger: sorting for an index takes no more."""
 _SCHEMA = (
-    RUNS,
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE commits (
-  position INTEGER PRIMARY KEY, id TEXT NOT NULL, line INTEGER NOT NULL,
-  record TEXT, kind TEXT, model TEXT, run TEXT, key TEXT, noted INTEGER NOT NULL,
-  subject TEXT, author TEXT, at TEXT, version INTEGER, stage TEXT, before TEXT, actor TEXT)""",
-    "CREATE TABLE steps (prefix TEXT NOT NULL, step TEXT NOT NULL, position INTEGER NOT NULL)",
+    f"""CREATE TABLE commits (
+  position INTEGER PRIMARY KEY, id TEXT NOT NULL, line INTEGER NOT NULL, record TEXT, kind TEXT, model TEXT, run TEXT,
+  noted INTEGER NOT NULL, subject TEXT, author TEXT, at TEXT, version INTEGER, stage TEXT, before TEXT, actor TEXT,
+  steps TEXT, {COLUMNS})""",
+    "CREATE TABLE steps (place INTEGER PRIMARY KEY, key INTEGER NOT NULL)",
+    VIEW,
+    INDEX,
+    "CREATE INDEX by_move ON commits (position) WHERE kind IN ('promotion', 'hold', 'retire', 'rename')",
+    "CREATE INDEX by_rename ON commits (position) WHERE kind = 'rename'",
 )
+"""Tables, and the indices that hold few of their rows; all others are cheaper to make of what is there."""
+_BY_KEY = "CREATE INDEX by_key ON steps (key)"
 _INDICES = (
-    *RUNS_INDICES,
     "CREATE UNIQUE INDEX by_id ON commits (id)",
     "CREATE INDEX by_record ON commits (record) WHERE record IS NOT NULL",
     "CREATE INDEX by_run ON commits (run, kind) WHERE run IS NOT NULL",
     "CREATE INDEX by_model ON commits (model, position) WHERE model IS NOT NULL",
-    "CREATE INDEX by_key ON commits (key) WHERE key IS NOT NULL",
-    "CREATE INDEX by_move ON commits (position) WHERE kind IN ('promotion', 'hold', 'retire', 'rename')",
-    "CREATE INDEX by_rename ON commits (position) WHERE kind = 'rename'",
-    "CREATE INDEX by_note ON commits (position) WHERE noted",
-    "CREATE INDEX by_prefix ON steps (prefix, position)",
-    "CREATE INDEX by_position ON steps (position)",
+    _BY_KEY,
 )
 _DIGITS = 10
-_NOTHING = (None, None, None, None, None, False, None, None, None, None, None, None, None)
-_BEFORE = ("Replaces", "From", "Was")
-"""Trailers that say what was there before: the run that a stage pointed to, or the name of the model."""
-PREFIX = 16
-"""Characters of a step's key that the trailer `Steps` holds."""
+STEPS = 64
+"""Places for the steps of one commit: `place` is its position times this, and the number of the step."""
+_PREFIX = 13
+"""Hexadecimal digits of a step's key that the trailer `Steps` holds."""
 
+Row = tuple[Any, ...]
+"""The row of a commit. What is not there is "", and NULL in the table: sqlite3 takes much longer for None."""
 
-Rows = tuple[tuple[Any, ...], list[tuple[str, str]], tuple[Any, ...] | None]
-"""A commit's own row, the (step, prefix of its key) that it tells, and the row of the run that it is about."""
-
-
-_INSERT = f"INSERT INTO commits VALUES ({', '.join('?' * 16)})"  # noqa: S608  (question marks alone)
+_NOTHING = ("", "", "", "", 0, "", "", "", "", "", "", "", "", *NO_RUN)
+_VALUES = ", ".join(["nullif(?, '')"] * (3 + len(_NOTHING)))
+_INSERT = f"INSERT INTO commits VALUES ({_VALUES})"  # noqa: S608  (question marks alone)
 
 
 def connect(path: Path | str) -> sqlite3.Connection:
@@ -82,7 +77,14 @@ def aside(path: Path) -> Iterator[sqlite3.Connection]:
     connection = _opened(path)
     try:
         _execute(
-            connection, ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA locking_mode = EXCLUSIVE")
+            connection,
+            (
+                "PRAGMA journal_mode = OFF",
+                "PRAGMA synchronous = OFF",
+                "PRAGMA locking_mode = EXCLUSIVE",
+                f"PRAGMA cache_size = -{_CACHE}",
+                "PRAGMA page_size = 8192",
+            ),
         )
         with transaction(connection):
             _execute(connection, _SCHEMA)
@@ -110,51 +112,106 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def reset(connection: sqlite3.Connection) -> None:
     """Make the tables anew, whatever was there."""
-    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
-        connection.execute(f'DROP TABLE "{name}"')
+    found = "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') ORDER BY type DESC"
+    for kind, name in connection.execute(found).fetchall():
+        connection.execute(f'DROP {kind} "{name}"')
     _execute(connection, (*_SCHEMA, *_INDICES))
 
 
-def insert(connection: sqlite3.Connection, rows: Iterator[Rows]) -> None:
-    """Insert rows in batches, so that a long history never lies in memory as a whole."""
-    while batch := list(islice(rows, _BATCH)):
-        connection.executemany(_INSERT, [row for row, _, _ in batch])
-        steps = [(prefix, step, row[0]) for row, found, _ in batch for step, prefix in found]
-        connection.executemany("INSERT INTO steps VALUES (?, ?, ?)", steps)
-        connection.executemany(INSERT_RUN, [run for _, _, run in batch if run])
+def insert(connection: sqlite3.Connection, rows: Iterator[Row]) -> None:
+    """Insert rows one by one, so that a long history never lies in memory as a whole."""
+    connection.executemany(_INSERT, rows)
 
 
-def row_of(position: int, commit: str, entry: Entry | None, *, line: bool) -> Rows:
-    """Return the rows of a commit, which holds `entry`."""
-    if entry is None:
-        return (position, commit, line, *_NOTHING), [], None
-    first = dict(reversed(entry.trailers))
-    row = (
+def drop_after(connection: sqlite3.Connection, position: int) -> None:
+    """Delete all rows behind a position."""
+    connection.execute("DELETE FROM commits WHERE position > ?", (position,))
+    connection.execute("DELETE FROM steps WHERE place > ?", (position * STEPS + STEPS - 1,))
+    connection.execute("UPDATE meta SET value = min(value + 0, ?) WHERE key = 'keyed'", (position,))
+
+
+def fill_steps(connection: sqlite3.Connection) -> None:
+    """Bring the table of steps up to that of commits. Most commands never ask for a key, so catching up does not."""
+    ends = "SELECT (SELECT value + 0 FROM meta WHERE key = 'keyed'), (SELECT MAX(position) FROM commits)"
+    filled, last = connection.execute(ends).fetchone()
+    if filled == last:
+        return
+    with transaction(connection):
+        filled, last = connection.execute(ends).fetchone()
+        if filled is None:
+            connection.execute("DROP INDEX by_key")
+        told = connection.execute(
+            "SELECT position, steps FROM commits WHERE position > ? AND steps IS NOT NULL",
+            (-1 if filled is None else filled,),
+        )
+        while batch := told.fetchmany(_BATCH):
+            _insert_steps(connection, [(position, *keys_of(steps)) for position, steps in batch])
+        if filled is None:
+            connection.execute(_BY_KEY)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('keyed', ?)", (last,))
+
+
+def row_of(position: int, commit: str, data: bytes, *, line: bool) -> Row:
+    """Return the row of a commit, from its raw bytes. Raises GitError where they are damaged."""
+    head = decode_head(data.partition(b"\n\n")[2])
+    if head is None:
+        return position, commit, int(line), *_NOTHING
+    subject, first = head
+    author, at = parse_author(commit, data)
+    get = first.get
+    return (
         position,
         commit,
-        line,
-        entry.id,
-        entry.kind,
-        first.get("Model"),
-        first.get("Run"),
-        first.get("Key"),
-        "Note" in first,
-        entry.subject,
-        entry.author,
-        entry.at,
-        _number(first.get("Version")),
-        first.get("Stage"),
-        next((first[name] for name in _BEFORE if name in first), None),
-        first.get("Actor"),
+        int(line),
+        first["Record"],
+        first["Kind"],
+        get("Model", ""),
+        get("Run", ""),
+        int("Note" in first),
+        subject,
+        author,
+        at,
+        _number(get("Version")),
+        get("Stage", ""),
+        get("Replaces") or get("From") or get("Was", ""),
+        get("Actor", ""),
+        get("Steps") or get("Key", ""),
+        *run_columns(first, at),
     )
-    pairs = [item.partition("=") for item in first.get("Steps", "").split()]
-    steps = [(step, prefix[:PREFIX]) for step, _, prefix in pairs if prefix]
-    return row, steps, run_row(position, entry, first)
 
 
-def _number(version: str | None) -> int | None:
+def as_stored(row: Row) -> Row:
+    """Return a row as the table gives it back."""
+    return tuple(None if value == "" else value for value in row)
+
+
+def keys_of(steps: str) -> list[int]:
+    """Return the numbers of the keys of `fetch=k1:11c7175bce37c …`."""
+    found = map(number_of, steps.split()[:STEPS])
+    return [number for number in found if number is not None]
+
+
+def number_of(key: str) -> int | None:
+    """Return the number under which a key is kept, also of `train=<its beginning>`; None where it is none.
+
+    Few keys share one.
+    """
+    try:
+        return int(key.rpartition("=")[2].rpartition(":")[2][:_PREFIX], 16)
+    except ValueError:
+        return None
+
+
+def _insert_steps(connection: sqlite3.Connection, rows: Sequence[tuple[int, ...]]) -> None:
+    """Insert (position, key, …); all of a commit in one statement, since that costs little more than one key."""
+    for count in {len(row) - 1 for row in rows} - {0}:
+        values = ", ".join(f"(?1 * {STEPS} + {number}, ?{number + 2})" for number in range(count))
+        connection.executemany(f"INSERT INTO steps VALUES {values}", [row for row in rows if len(row) == count + 1])  # noqa: S608
+
+
+def _number(version: str | None) -> int | str:
     digits = (version or "").removeprefix("v")
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < _DIGITS else None
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < _DIGITS else ""
 
 
 def _opened(path: Path | str) -> sqlite3.Connection:
