@@ -21,6 +21,7 @@ import pytest
 
 from custody.domain.plan import Category
 from custody.kit import metrics
+from custody.spec.monitors import outcome_metrics
 from custody.spec.schema import KINDS, schema
 from tests.integration.repository import Repository, loans
 
@@ -34,9 +35,12 @@ RUN = (
     "docs/reviewing.md",
     "docs/experiments.md",
     "docs/registry.md",
+    "docs/adding-a-monitor.md",
 )
 """Pages whose commands are run here, in this order; those of ledger-format.md have a test and a ledger of their own."""
 TREE = ("models", "datasets", ".mlops", "templates", "Makefile", "requirements.lock", "pyproject.toml", ".gitignore")
+LIMITED = outcome_metrics(schema("monitors")["properties"]["outcomes"]["properties"])
+"""The metrics of outcomes, each a key of its own."""
 SPECS = {"version": "versions/\\*.yaml"}
 END = "\x1e"
 
@@ -239,8 +243,9 @@ def sections(page: str) -> dict[str, str]:
 
 
 def written_keys(cell: str) -> Iterator[str]:
-    """Yield `a.c` and `b.c` for `{a,b}.c`, and `*` for a name in angle brackets."""
-    for name in re.findall(r"`([^`]+)`", cell):
+    """Yield `a.c` and `b.c` for `{a,b}.c`, and `*` for a name in angle brackets; metrics of outcomes have theirs."""
+    for written in re.findall(r"`([^`]+)`", cell):
+        name = written.replace("outcomes.<metric>", f"outcomes.{{{','.join(LIMITED)}}}")
         choices = [part.strip("{}").split(",") for part in re.split(r"(\{[^}]*\})", name)]
         for parts in product(*choices):
             yield re.sub(r"<\w+>", "*", "".join(parts))

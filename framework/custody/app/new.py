@@ -15,7 +15,7 @@ from custody.spec.hints import meant
 from custody.spec.load import name_fault
 from custody.spec.words import say
 
-FILES = ("model.yaml", "data.yaml", "pipeline.yaml", "gates.yaml")
+FILES = ("model.yaml", "data.yaml", "pipeline.yaml", "gates.yaml", "monitors.yaml")
 _CLASSES = 20
 """A target of whole numbers with more distinct values is taken for a quantity."""
 
@@ -42,7 +42,7 @@ class Scaffold:
 
 
 def new(project: Project, wish: Wish) -> Scaffold:
-    """Write the four files of a new model.
+    """Write the files of a new model.
 
     Raises UsageError where the name cannot be one or is taken, the dataset has no version, or the target is no column.
     """
