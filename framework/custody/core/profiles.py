@@ -40,6 +40,11 @@ def total(profiles: Iterable[Profile]) -> Profile:
     return reduce(add, profiles)
 
 
+def total_counts(parts: Iterable[Counts]) -> Counts:
+    """Return the sum of the counts of one part or more; raises TypeError for none, ValueError as `add_counts`."""
+    return reduce(add_counts, parts)
+
+
 def subtract(whole: Profile, part: Profile) -> Profile:
     """Return the profile of the rows of `whole` that are not in `part`; least and greatest stay those of the whole.
 
@@ -47,7 +52,7 @@ def subtract(whole: Profile, part: Profile) -> Profile:
     """
     if whole.edges != part.edges or whole.columns.keys() != part.columns.keys():
         raise ValueError("profiles over different edges cannot be subtracted")
-    columns = {name: _less(counts, part.columns[name]) for name, counts in whole.columns.items()}
+    columns = {name: subtract_counts(counts, part.columns[name]) for name, counts in whole.columns.items()}
     return replace(whole, rows=whole.rows - part.rows, columns=columns)
 
 
@@ -76,6 +81,30 @@ def decode(text: str) -> Counts:
     return Counts.from_text(text)
 
 
+def subtract_counts(a: Counts, b: Counts) -> Counts:
+    """Return the counts of the rows of `a` that are not in `b`; least and greatest stay those of `a`.
+
+    Raises ValueError where `b` holds more than `a`, or other cells.
+    """
+    cells = tuple(x - y for x, y in zip(a.cells, b.cells, strict=True))
+    beside = [getattr(a, name) - getattr(b, name) for name in _BESIDE]
+    if min(*cells, *beside) < 0:
+        raise ValueError("the part holds more than the whole")
+    nulls, new, text, below, above, mode = beside
+    return Counts(cells, nulls, new, text, below, above, mode, a.least, a.greatest)
+
+
+def holds_one(counts: Counts, edges: Edges) -> bool:
+    """Whether all known values of a column are one and the same, as far as its counts tell."""
+    if counts.new or counts.text or not counts.known or edges.hidden:
+        return False
+    if edges.values is not None:
+        return max(counts.cells[:-1], default=0) == counts.known
+    if counts.least is None:
+        return max(counts.cells) == counts.known and edges.kind == "boolean"
+    return counts.least == counts.greatest
+
+
 def texts(profile: Profile) -> dict[str, str]:
     """Return the profile as a window's record holds it: each column as text."""
     return {name: encode(counts) for name, counts in profile.columns.items()}
@@ -90,12 +119,3 @@ def _either(choose: Callable[[float, float], float], a: float | None, b: float |
     if a is None or b is None:
         return b if a is None else a
     return choose(a, b)
-
-
-def _less(a: Counts, b: Counts) -> Counts:
-    cells = tuple(x - y for x, y in zip(a.cells, b.cells, strict=True))
-    beside = [getattr(a, name) - getattr(b, name) for name in _BESIDE]
-    if min(*cells, *beside) < 0:
-        raise ValueError("the part holds more than the whole")
-    nulls, new, text, below, above, mode = beside
-    return Counts(cells, nulls, new, text, below, above, mode, a.least, a.greatest)

@@ -227,6 +227,7 @@ class Judged:
     `prediction` are encoded counts (see `core/profiles.py`), `measures` what outcomes gave: metric to
     [value, low, high, n]. `notes` are lines on what could not be judged, and why. `near` are the keys of monitors that
     did not fire and lie above 0.8 x their limit: such a window does not count as clean for them.
+    `together` is of how many windows, this one the last, drift was judged; 0: it waits for rows.
     """
 
     model: str
@@ -246,6 +247,7 @@ class Judged:
     joined: float | None = None
     notes: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
+    together: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         value: dict[str, Any] = {
@@ -267,7 +269,8 @@ class Judged:
         value |= {"measures": {name: list(item) for name, item in self.measures.items()}} if self.measures else {}
         value |= {"joined": self.joined} if self.joined is not None else {}
         value |= {"notes": list(self.notes)} if self.notes else {}
-        return value | ({"near": list(self.near)} if self.near else {})
+        value |= {"near": list(self.near)} if self.near else {}
+        return value | ({"together": self.together} if self.together != 1 else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -292,6 +295,7 @@ class Judged:
             value.get("joined"),
             tuple(value.get("notes", ())),
             tuple(value.get("near", ())),
+            value.get("together", 1),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 from custody.digest import digest
@@ -16,6 +17,9 @@ from custody.domain.monitors import Every
 
 BLOCKS = 12
 """With fewer blocks a reference does not know its own variation: drift is not judged by it."""
+
+BEFORE = 4
+"""How many windows before one are what `previous` compares it with, and by how many its rows are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,9 @@ class Known:
     """What the reference knows of one column, or of the predictions.
 
     `limits` are by what windows are compared with (training, previous); none where drift is not judged, and `why` says
-    why. `mode` is the greatest share of its commonest value in a block, `always` are the cells of categories that no
-    block lacked, `steady`: some block held one value alone. `least`, `greatest` and `closed` (no other values than
-    those known) are what the dataset declares.
+    why. `mode` is the greatest share of its commonest value in a block, `nulls` that of nulls, `always` are the cells
+    of categories that no block lacked, `steady`: some block held one value alone. `least`, `greatest` and `closed` (no
+    other values than those known) are what the dataset declares.
     """
 
     edges: Edges
@@ -57,6 +61,7 @@ class Known:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     why: str | None = None
     mode: float | None = None
+    nulls: float = 0.0
     always: tuple[int, ...] = ()
     steady: bool = False
     least: float | None = None
@@ -76,7 +81,7 @@ class Known:
     def to_dict(self) -> dict[str, Any]:
         value: dict[str, Any] = {"edges": self.edges.to_dict(), "counts": self.counts.to_text()}
         value |= {"limits": {name: limit.to_dict() for name, limit in self.limits.items()}} if self.limits else {}
-        value |= {name: getattr(self, name) for name in _SCALARS if getattr(self, name) not in {None, False}}
+        value |= {name: getattr(self, name) for name in _SCALARS if getattr(self, name) != getattr(_NOTHING, name)}
         return value | ({"always": list(self.always)} if self.always else {})
 
     @classmethod
@@ -90,7 +95,8 @@ class Known:
         )
 
 
-_SCALARS = ("why", "mode", "steady", "least", "greatest", "closed")
+_SCALARS = ("why", "mode", "nulls", "steady", "least", "greatest", "closed")
+_NOTHING = Known(Edges(), Counts(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ class Volume:
         return cls(tuple(value["least"]), value["drop"], value["rise"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the digest is made once, and asked for with each window
 class Reference:
     """All that windows of one model are judged by.
 
@@ -138,7 +144,7 @@ class Reference:
     outcomes: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Mapping[str, Counts]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest by which windows name it."""
         return digest(self.to_dict())

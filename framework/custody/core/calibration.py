@@ -1,0 +1,231 @@
+"""Making a model's reference: how much each column varies by itself, from the reference's own blocks of time. Pure.
+
+Limits are prediction limits. Cube roots of psi and its like are about normal (Wilson and Hilferty), so the next window
+lies below mean + t x sd x sqrt(1 + 1/blocks) of the blocks' cube roots with the chance that t is taken for. Blocks are
+whole stretches of time, so that what follows from one row to the next is in them; with few of them t grows. Rows that
+have no time are taken as independent: their limits follow from the number of rows and are made when a window is judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from custody.core.drift import FLOOR, PSI, brief, distance, stat_of
+from custody.core.intervals import wilson
+from custody.core.profiles import holds_one, subtract_counts, total, total_counts
+from custody.core.quantiles import student
+from custody.core.sensitivity import sees
+from custody.core.volume import volume_of
+from custody.domain.monitoring import Counts, Edges, Profile, Window
+from custody.domain.monitors import PREVIOUS, TRAINING, DriftRule, Monitors
+from custody.domain.reference import BEFORE, BLOCKS, Known, Limit, Reference
+from custody.domain.spec import Column
+
+CHANCE = 0.0025
+"""How often a window may show any drift where there is none, over all columns and all that they are compared with."""
+DETERMINED = 0.15
+"""A column varies within a window less than by this part of what it does in all: the window determines it."""
+DETERMINED_WHY = "it follows from the window"
+COMMON = 0.05
+"""The least share of a category whose absence is worth a word."""
+_SPREAD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a reference is made from. `blocks` are in order of time, and `windows` are theirs.
+
+    Without `windows` the rows have no time; then blocks are stretches of them in stored order. `predicted` are what the
+    model said of each block, by clones that were not fitted on it, over the cells `prediction`. `contract` is what the
+    dataset declares of its columns; `others` are profiles of further versions to compare with, by name.
+    """
+
+    model: str
+    run: str
+    data: str
+    edges: Mapping[str, Edges]
+    blocks: Sequence[Profile]
+    windows: Sequence[Window] = ()
+    prediction: Edges | None = None
+    predicted: Sequence[Counts] = ()
+    contract: Mapping[str, Column] = field(default_factory=dict)
+    outcomes: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Profile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """By what columns are judged: the statistic, the least limit, and the chance of each to exceed it by luck."""
+
+    stat: str
+    floor: float
+    tail: float
+
+    @classmethod
+    def of(cls, declared: DriftRule | None, columns: int, references: int) -> Rule:
+        """Share the chance among columns and what they are compared with."""
+        declared = declared or DriftRule()
+        return cls(declared.stat, floor_of(declared), CHANCE / max(1, columns) / max(1, references))
+
+
+def floor_of(rule: DriftRule) -> float:
+    """Return the least limit: what is declared, for statistics other than psi their own unless it was."""
+    return rule.floor if rule.stat == PSI or rule.floor != FLOOR[PSI] else FLOOR[rule.stat]
+
+
+def reference_of(material: Material, monitors: Monitors) -> Reference:
+    """Return the reference of a model; raises ValueError where there is no block or one has other edges."""
+    if not material.blocks:
+        raise ValueError("a reference needs a block of rows")
+    whole, spans = total(material.blocks), groups([block.rows for block in material.blocks], monitors.min_rows)
+    timed = bool(material.windows)
+    rule = monitors.drift.features or DriftRule()
+    left_out = {name: _left_out(name, material, rule) for name in material.edges}
+    judged = [name for name, why in left_out.items() if why is None]
+    shared = Rule.of(rule, len(judged), len(monitors.drift.reference))
+    columns = {}
+    for name, edges in material.edges.items():
+        parts = [total_counts(block.columns[name] for block in material.blocks[a:b]) for a, b in spans]
+        limits = _limits(shared, edges, parts, whole.columns[name]) if timed and name in judged else {}
+        own = [block.columns[name] for block in material.blocks]
+        known = _known(edges, own, whole.columns[name], material.contract.get(name))
+        columns[name] = known | {"limits": limits, "why": left_out[name]}
+    return Reference(
+        material.model,
+        material.run,
+        material.data,
+        whole.edges,
+        whole.rows,
+        monitors.every if timed else None,
+        len(spans) if timed else 0,
+        rule.stat,
+        {name: Known(**facts) for name, facts in columns.items()},
+        _prediction(material, monitors, spans),
+        volume_of(material.windows, [block.rows for block in material.blocks]) if timed else None,
+        material.outcomes,
+        {name: dict(profile.columns) for name, profile in material.others.items()},
+    )
+
+
+def groups(rows: Sequence[int], least: int) -> tuple[tuple[int, int], ...]:
+    """Return from which block to before which: stretches of `least` rows or more, as windows are judged together."""
+    found, start, held = [], 0, 0
+    for place, count in enumerate(rows):
+        held += count
+        if held >= least:
+            found.append((start, place + 1))
+            start, held = place + 1, 0
+    return tuple(found) or ((0, len(rows)),)
+
+
+def prediction_limit(values: Sequence[float], tail: float) -> float:
+    """Return what the next value exceeds with the chance `tail`, of two values or more, none below 0."""
+    roots = [math.cbrt(value) for value in values]
+    mean = math.fsum(roots) / len(roots)
+    sd = math.sqrt(math.fsum((root - mean) ** 2 for root in roots) / (len(roots) - 1))
+    return float((mean + student(tail, len(roots) - 1) * sd * math.sqrt(1 + 1 / len(roots))) ** 3)
+
+
+def would_fire(limit: Limit, declared: float) -> tuple[int, int]:
+    """Return in how many of how many blocks of the reference a declared limit fires; exact up to 20 blocks."""
+    if not limit.spread:
+        return 0, 0
+    above = sum(value > declared for value in limit.spread)
+    return round(above / len(limit.spread) * limit.of), limit.of
+
+
+def _left_out(name: str, material: Material, rule: DriftRule) -> str | None:
+    """Return why drift of a column is not judged; None where it is."""
+    edges = material.edges[name]
+    if name in rule.ignore:
+        return "ignored, as monitors.yaml says"
+    if edges.hidden:
+        return "its values are not shown"
+    if edges.cells < 2:  # noqa: PLR2004 - one cell holds all
+        return "it has one value, or none that repeats"
+    if material.windows and _determined([block.columns[name].cells for block in material.blocks]):
+        return DETERMINED_WHY
+    return None
+
+
+def _determined(blocks: Sequence[Sequence[int]]) -> bool:
+    """Whether two rows of one window nearly always share a cell, where two rows of all do not."""
+    pairs = alike = 0
+    for cells in blocks:
+        n = sum(cells)
+        pairs += n * (n - 1)
+        alike += sum(count * (count - 1) for count in cells)
+    whole = [sum(cell) for cell in zip(*blocks, strict=True)]
+    n = sum(whole)
+    if not pairs or n < 2:  # noqa: PLR2004 - a pair
+        return False
+    overall = 1 - sum(count * (count - 1) for count in whole) / (n * (n - 1))
+    return bool(1 - alike / pairs < DETERMINED * overall)
+
+
+def _limits(rule: Rule, edges: Edges, parts: Sequence[Counts], whole: Counts) -> dict[str, Limit]:
+    """Return the limits against the training data and against the windows before, as far as there are blocks enough."""
+    stat = stat_of(edges, rule.stat)
+    rest = (subtract_counts(whole, part) for part in parts)
+    training = [distance(stat, part, others, edges) for part, others in zip(parts, rest, strict=True)]
+    previous = [
+        distance(stat, parts[place], total_counts(parts[place - BEFORE : place]), edges)
+        for place in range(BEFORE, len(parts))
+    ]
+    rows = int(median(part.known for part in parts))
+    made = {}
+    for name, values in ((TRAINING, training), (PREVIOUS, previous)):
+        if len(values) < BLOCKS:
+            continue
+        value = brief(prediction_limit(values, rule.tail))
+        found = sees(stat, edges, whole, max(value, rule.floor), rows)
+        made[name] = Limit(value, rows, len(values), tuple(_thinned(values)), found)
+    return made
+
+
+def _thinned(values: Sequence[float]) -> Iterator[float]:
+    ordered = sorted(values)
+    count = min(len(ordered), _SPREAD)
+    for place in range(count):
+        yield brief(ordered[round(place * (len(ordered) - 1) / max(1, count - 1))])
+
+
+def _known(edges: Edges, blocks: Sequence[Counts], whole: Counts, declared: Column | None) -> dict[str, Any]:
+    """Return what the blocks say of a column besides its limits: each by itself, as windows are."""
+    listed = range(len(edges.values or ()))
+    return {
+        "edges": edges,
+        "counts": whole,
+        "mode": _greatest([(block.mode, block.known) for block in blocks]) if edges.mode is not None else None,
+        "nulls": _greatest([(block.nulls, block.rows) for block in blocks]),
+        "always": tuple(
+            cell
+            for cell in listed
+            if whole.cells[cell] >= COMMON * whole.known and all(block.cells[cell] for block in blocks if block.known)
+        ),
+        "steady": any(holds_one(block, edges) for block in blocks),
+        "least": declared.min if declared else None,
+        "greatest": declared.max if declared else None,
+        "closed": bool(declared and declared.values is not None),
+    }
+
+
+def _greatest(shares: Sequence[tuple[int, int]]) -> float:
+    """Return the greatest share that a block surely has, or that of all where it is greater."""
+    parts, rows = sum(part for part, _ in shares), sum(of for _, of in shares)
+    return brief(max([parts / rows if rows else 0.0, *(wilson(part, of)[0] for part, of in shares)]))
+
+
+def _prediction(material: Material, monitors: Monitors, spans: Sequence[tuple[int, int]]) -> Known | None:
+    if material.prediction is None or not material.predicted:
+        return None
+    edges, whole = material.prediction, total_counts(material.predicted)
+    timed = bool(material.windows) and len(material.predicted) == len(material.blocks)
+    parts = [total_counts(material.predicted[a:b]) for a, b in spans] if timed else [whole]
+    rule = Rule.of(monitors.drift.prediction, 1, len(monitors.drift.reference))
+    limits = _limits(rule, edges, parts, whole) if timed else {}
+    return Known(**_known(edges, material.predicted, whole, None) | {"limits": limits})

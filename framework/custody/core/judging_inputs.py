@@ -1,0 +1,246 @@
+"""Judging one window of inputs: faults of its data, then drift of features and predictions. Pure.
+
+All follows from counts: the window's own, the reference's, and those of the windows before. A window with too few rows
+is judged for drift together with those before it; what cannot be judged is said in a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from custody.core.calibration import DETERMINED_WHY, Rule
+from custody.core.drift import CHI2, brief, by_size, distance, stat_of
+from custody.core.profiles import total_counts
+from custody.core.quality import quality_signals
+from custody.core.volume import volume_signals
+from custody.core.windows import LENGTH
+from custody.domain.monitoring import Counts, Judged, Profile, Signal, Window
+from custody.domain.monitors import AUTO, PREVIOUS, SIZE, TRAINING, DriftRule, Level, Monitors
+from custody.domain.reference import BEFORE, BLOCKS, Known, Reference
+
+INPUTS = "inputs"
+NEAR = 0.8
+"""A window whose drift is above this part of its limit does not count as clean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a window: `age` is how old its newest row was, in seconds, when the window could be judged.
+
+    `prediction` are counts of what the model said. `undated` rows had no time that could be read from column `time`.
+    """
+
+    window: Window
+    profile: Profile
+    prediction: Counts | None = None
+    age: float | None = None
+    undated: int = 0
+    time: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a window is judged to be. `near` and `together` are for its record, see `Judged`."""
+
+    signals: tuple[Signal, ...] = ()
+    notes: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    together: int = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether drift is not judged before more rows have come."""
+        return not self.together
+
+
+def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: Sequence[Judged]) -> Verdict:
+    """Judge a window of inputs; `history` are windows of the model that were judged before it, in order."""
+    before = [one for one in history if one.what == INPUTS and one.window.end <= seen.window.start]
+    faults = tuple(_faults(monitors, reference, seen, before))
+    by = reference.digest
+    own, *earlier = _stretches(seen, [one for one in before if one.reference == by])
+    if not seen.profile.rows:
+        return Verdict(faults, ("there are no rows",))
+    notes = list(_notes(monitors, reference))
+    if own.rows < monitors.min_rows:
+        return Verdict(faults, (*notes, f"drift waits for rows: {own.rows:,} of {monitors.min_rows:,}"))
+    together = len(own.texts) + 1
+    if together > 1:
+        notes.append(f"drift is judged of {together} windows together, {own.rows:,} rows")
+    found = tuple(_drifts(monitors, reference, seen, (own, *earlier)))
+    signals = tuple(one.signal for one in found if one.value > one.limit)
+    near = tuple(one.signal.key for one in found if NEAR * one.limit < one.value <= one.limit)
+    return Verdict((*faults, *signals), tuple(notes), near, together)
+
+
+def _faults(monitors: Monitors, reference: Reference, seen: Seen, before: Sequence[Judged]) -> Iterator[Signal]:
+    rules, rows = monitors.quality, seen.profile.rows
+    allowed = 2 * LENGTH[seen.window.every] if rules.freshness is None else rules.freshness
+    if allowed and seen.age is not None and seen.age > allowed:
+        text = f"the newest row is {_span(seen.age)} old, {_span(allowed)} are allowed"
+        yield Signal("freshness", Level.ALERT, text, None, "age", brief(seen.age), allowed, at_once=True)
+    if seen.undated and rules.schema is not Level.OFF:
+        text = f"{seen.time or 'the time'} cannot be read in {seen.undated:,} rows, its format may have changed"
+        yield Signal("schema", rules.schema, text, seen.time, "undated", float(seen.undated), n=rows, at_once=True)
+    if rules.volume:
+        yield from volume_signals(reference.volume, seen.window, rows, [(one.window, one.rows) for one in before])
+    if rows:
+        yield from quality_signals(rules, reference, seen.profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Windows that are judged as one: `own` the counts of the one at hand, `texts` those that are recorded."""
+
+    rows: int
+    texts: Sequence[Judged]
+    own: Mapping[str, Counts]
+    prediction: Counts | None = None
+
+    def column(self, name: str) -> Counts | None:
+        """Return the counts of one column, of the predictions by the name ''; None where there are none."""
+        own = self.own.get(name) if name else self.prediction
+        parts = [] if own is None else [own]
+        for judged in self.texts:
+            text = judged.profile.get(name) if name else judged.prediction
+            parts += [] if text is None else [Counts.from_text(text)]
+        return total_counts(parts) if parts else None
+
+
+def _stretches(seen: Seen, before: Sequence[Judged]) -> list[_Stretch]:
+    """Return the window with those before it that waited for rows, then up to four earlier stretches, as judged."""
+    place = len(before)
+    while place and not before[place - 1].together:
+        place -= 1
+    waited = tuple(before[place:])
+    rows = seen.profile.rows + sum(one.rows for one in waited)
+    found = [_Stretch(rows, waited, seen.profile.columns, seen.prediction)]
+    while len(found) <= BEFORE and place and before[place - 1].together <= place:
+        start = place - before[place - 1].together
+        parts, place = tuple(before[start:place]), start
+        found.append(_Stretch(sum(one.rows for one in parts), parts, {}))
+    return found
+
+
+def _notes(monitors: Monitors, reference: Reference) -> Iterator[str]:
+    """Yield what is not judged of any window, and why."""
+    rules = [rule for rule in (monitors.drift.features, monitors.drift.prediction) if rule]
+    determined = [name for name, known in reference.columns.items() if known.why == DETERMINED_WHY]
+    if determined and monitors.drift.features:
+        yield f"drift of {', '.join(determined)} is not judged: {DETERMINED_WHY}"
+    if reference.every is None or not any(rule.limit == AUTO for rule in rules):
+        return
+    for rule in {rule.stat: rule for rule in rules if rule.limit == AUTO and rule.stat != reference.stat}.values():
+        yield f"drift by {rule.stat} is not judged: the reference has limits for {reference.stat}"
+    for name in monitors.drift.reference:
+        needed = BLOCKS + (BEFORE if name == PREVIOUS else 0)
+        if reference.blocks < needed:
+            yield (
+                f"drift against {name} is not judged: the reference has {reference.blocks} blocks of "
+                f"{monitors.min_rows:,} rows or more, {needed} are needed to know how much it varies by itself"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a column is farthest beyond, or nearest to: `signal` is what it would be told as."""
+
+    value: float
+    limit: float
+    signal: Signal
+
+
+def _drifts(monitors: Monitors, reference: Reference, seen: Seen, stretches: Sequence[_Stretch]) -> Iterator[_Found]:
+    drift, against = monitors.drift, monitors.drift.reference
+    if drift.features is not None and drift.features.severity is not Level.OFF:
+        judged = [name for name, known in reference.columns.items() if known.why is None]
+        rule = Rule.of(drift.features, len(judged), len(against))
+        for name in judged:
+            if name not in drift.features.ignore and name not in seen.profile.missing:
+                yield from _Case(name, reference.columns[name], rule, drift.features, reference).judge(
+                    against, stretches
+                )
+    rules, known = drift.prediction, reference.prediction
+    if rules is not None and rules.severity is not Level.OFF and known is not None and seen.prediction is not None:
+        yield from _Case("", known, Rule.of(rules, 1, len(against)), rules, reference).judge(against, stretches)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One column to be judged for drift, or the predictions where `name` is empty."""
+
+    name: str
+    known: Known
+    rule: Rule
+    declared: DriftRule
+    reference: Reference
+
+    def judge(self, against: Sequence[str], stretches: Sequence[_Stretch]) -> Iterator[_Found]:
+        """Yield how the window stands to what it is farthest from, as measured by the limits; nothing without one."""
+        window = stretches[0].column(self.name)
+        if window is None or not window.known:
+            return
+        stat = stat_of(self.known.edges, self.rule.stat)
+        found = []
+        for other in against:
+            base = self._base(other, stretches)
+            limit = None if base is None or not base.known else self._limit(stat, other, window.known, base.known)
+            if base is not None and limit is not None:
+                value = distance(stat, window, base, self.known.edges)
+                found.append((value / limit if limit else value, other, brief(value), brief(limit)))
+        if found:
+            _, other, value, limit = max(found)
+            yield _Found(value, limit, self._signal(stat, other, value, limit, window.known))
+
+    def _base(self, against: str, stretches: Sequence[_Stretch]) -> Counts | None:
+        """Return the counts that the window is compared with; None where there are none."""
+        if against == TRAINING:
+            return self.known.counts
+        if against != PREVIOUS:
+            return self.reference.others.get(against, {}).get(self.name)
+        if len(stretches) <= BEFORE:
+            return None
+        parts = [stretch.column(self.name) for stretch in stretches[1:]]
+        return total_counts([part for part in parts if part is not None]) if any(parts) else None
+
+    def _limit(self, stat: str, against: str, n: int, m: int) -> float | None:
+        """Return what the distance may be; None where that is not known.
+
+        1. A declared number stands; of chi2 it is a probability.
+        2. By size: what independent rows reach, and the floor on top.
+        3. `auto`: what the reference's blocks reach, and more for a window with fewer rows than those had. Where rows
+           have no time, what independent rows reach.
+        """
+        declared, cells = self.declared.limit, self.known.edges.cells
+        if not isinstance(declared, str):
+            return by_size(stat, declared, cells, n, m) if stat == CHI2 else declared
+        sized = by_size(stat, self.rule.tail, cells, n, m)
+        if declared == SIZE:
+            return self.rule.floor + sized
+        if self.reference.every is None:
+            return max(self.rule.floor, sized)
+        limit = self.known.limits.get(PREVIOUS if against == PREVIOUS else TRAINING)
+        if limit is None or self.reference.stat != self.rule.stat:
+            return None
+        fewer = sized - by_size(stat, self.rule.tail, cells, limit.rows, m) if n < limit.rows else 0.0
+        return max(self.rule.floor, limit.value + fewer)
+
+    def _signal(self, stat: str, against: str, value: float, limit: float, n: int) -> Signal:
+        what = self.name or "predictions"
+        text = f"{what}: {stat} {value:g} > {limit:g} against {_AGAINST.get(against, against)}"
+        monitor = "drift" if self.name else "prediction"
+        return Signal(
+            monitor, self.declared.severity, text, self.name or None, stat, value, limit, None, n, against=against
+        )
+
+
+_AGAINST = {TRAINING: "the training data", PREVIOUS: "the windows before"}
+
+
+def _span(seconds: float) -> str:
+    """Return a length of time for people: `26 h`, `3.5 d`."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"
