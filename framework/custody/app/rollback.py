@@ -130,6 +130,14 @@ def release(project: Project, model: str, which: str, stage: str) -> Released:
     return Released(model, stage, state.holds_on(stage), pointer.version if pointer else None, commit)
 
 
+def version_before(project: Project, state: ModelState, stage: str) -> tuple[str, str] | None:
+    """Return (version, run) that the stage would go back to; None where there is none."""
+    try:
+        return _target(project, state, stage, None, now=True)
+    except UsageError:
+        return None
+
+
 def _actor(project: Project) -> str:
     return project.job.actor or project.ledger.actor
 

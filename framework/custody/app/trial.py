@@ -34,13 +34,19 @@ TRIED = {Category.NEW, Category.REBUILD, Category.RETRAIN, Category.REEVALUATE, 
 
 @dataclass(frozen=True, slots=True)
 class TrialOptions:
-    """How to try. `settings` are texts such as `train.max_depth=6`; `commit`: the clean commit, for adoption."""
+    """How to try. `settings` are texts such as `train.max_depth=6`; `commit`: the commit, for adoption.
+
+    `clean` is whether the working tree must be the commit's; else that is left alone. `alert` names the incident that
+    asks for the trial, if one does.
+    """
 
     targets: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     commit: bool = False
     jobs: int = 2
     engine: str = "inline"
+    clean: bool = True
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,8 @@ def tree_to_try(project: Project, options: TrialOptions, settings: Sequence[Sett
     head = project.worktree.head()
     if head is None:
         raise UsageError("there is no commit yet", code="E410", help=('git add -A && git commit -m "Add models"',))
+    if options.commit and not options.clean:
+        return str(project.worktree.tree_of(head)), True
     tree = snapshot(project.worktree.repository)
     if not options.commit:
         return tree, False
@@ -143,7 +151,8 @@ def _prepare(project: Project, options: TrialOptions, tree: str, settings: Seque
     if settings:
         spec = override(spec, _set_models(spec, options.targets), settings, project.worktree.reader(tree))
     trials = Trials(project, committed=options.commit)
-    prepared = prepare_spec(project, tree, spec, Choice(options.targets, waves=False), trials)
+    choice = Choice(options.targets, waves=False, alert=options.alert)
+    prepared = prepare_spec(project, tree, spec, choice, trials)
     dirty = () if options.commit else relevant(project.worktree.dirty(), spec)
     return replace(prepared, plan=replace(prepared.plan, dirty=dirty))
 

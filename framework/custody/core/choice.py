@@ -1,4 +1,4 @@
-"""What a person chose of a plan: models to take or to leave, and steps to do again though nothing asks for it. Pure."""
+"""What was chosen of a plan: models to take or to leave, and steps to do again though nothing asks for it. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Choice:
     reason: str = ""
     waves: bool = True
     """Whether models wait for those that they read; a trial takes what is there."""
+    alert: str = ""
+    """The incident that asks for the work, in words; empty where a person or a schedule does."""
 
     @property
     def whole(self) -> bool:

@@ -24,7 +24,7 @@ from custody.digest import digest
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place
 from custody.domain.record import ModelState, Run, RunStatus, State
-from custody.domain.spec import DatasetSpec, Manifest, ModelSpec, Spec
+from custody.domain.spec import MONITORS, DatasetSpec, Manifest, ModelSpec, Spec
 
 _CATEGORY_OF = {
     "fetch": Category.REBUILD,
@@ -95,7 +95,8 @@ def _plan_model(context: _Context, name: str, arriving: Mapping[str, frozenset[s
     code = context.code.get(name, {})
     inputs = step_inputs(model, dataset, manifest, code, environment, read.now(model.inputs))
     again = choice.replace.get(name)
-    subject = Subject(model, dataset, manifest, recorded, inputs, lookup, context.lock, again, choice.reason)
+    asked = (again, choice.reason, choice.alert)
+    subject = Subject(model, dataset, manifest, recorded, inputs, lookup, context.lock, *asked)
     resolved = tuple(resolve(subject))
     resolved = forced(resolved, again) if again else resolved
     steps = tuple(with_objects(list(resolved), lookup.has))
@@ -185,6 +186,8 @@ def _work_reasons(subject: Subject, steps: tuple[PlannedStep, ...]) -> Iterator[
     model, last = subject.model, subject.state.run
     if subject.again:
         yield Reason("forced", subject.again, place=step_place(model, subject.again), note=subject.why)
+    if subject.alert:
+        yield Reason("alert", subject.alert, place=model.place(MONITORS, "on_alert"))
     if last is None:
         yield Reason("never-run", "no run is recorded", place=model.place("model"))
     else:

@@ -45,6 +45,8 @@ class Subject:
     again: str | None = None
     """The step that is run again whatever is recorded, and why."""
     why: str = ""
+    alert: str = ""
+    """The incident that asks for what is done, if one does."""
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Reason:
     metadata.changed, stage.changed, stage.held, hold.released, run.failed, run.interrupted, run.crashed, run.missing,
     store.missing, forced, attempts.spent, model.removed, model.returned, purpose.refused, version.edited,
     stage.unknown, model.renamed, rename.refused, gate.failed, environment.changed, upstream.changed,
-    upstream.pending, input.missing, monitor.changed, monitors.added, monitors.removed.
+    upstream.pending, input.missing, monitor.changed, monitors.added, monitors.removed, alert.
 
     `details` are what it consists of: the files from the entry to the changed one, or packages.
     """
