@@ -15,6 +15,8 @@ from typing import Any
 
 from custody.app.reading import reader
 from custody.digest import canonical_json, digest, sha256
+from custody.domain.channels import Channel
+from custody.domain.monitors import Level
 from custody.domain.spec import Config
 
 FILE = "config"
@@ -52,4 +54,9 @@ def _name(data: bytes) -> str:
 
 def _config(plain: Mapping[str, Any]) -> Config:
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
-    return Config(**values)
+    channels = {name: _channel(item) for name, item in values.pop("channels").items()}
+    return Config(**values, channels=channels)
+
+
+def _channel(plain: Mapping[str, Any]) -> Channel:
+    return Channel(plain["uses"], plain["with_"], Level(plain["level"]))

@@ -21,7 +21,7 @@ from custody.git.identities import Identities
 
 _SETTINGS = ".mlops"
 _OWN = (".mlops/store/", ".mlops/state/")
-_PARTS = ("app", "core", "domain", "kit", "kit/connectors", "spec", "spec/schemas")
+_PARTS = ("app", "core", "domain", "kit", "kit/channels", "kit/connectors", "spec", "spec/schemas")
 
 
 @cache

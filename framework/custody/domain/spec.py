@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from custody.domain.channels import Channel
 from custody.domain.monitors import Monitors
 from custody.domain.problem import Place, Problem
 from custody.domain.uses import Uses
@@ -282,6 +283,8 @@ class Config:
     trials: str = "mlops/trials"
     adopt: bool = True
     """Whether `apply` may take over what a trial of the same inputs made on a clean commit."""
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    """Where messages about incidents may go, by name."""
     document: Document | None = None
 
     def for_trials(self) -> Self:

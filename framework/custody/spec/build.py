@@ -25,6 +25,7 @@ from custody.domain.spec import (
     Task,
 )
 from custody.domain.uses import Uses
+from custody.spec.channels import channels
 from custody.spec.limits import bounds, reach
 from custody.spec.monitors import monitor_contradictions, monitors
 from custody.spec.uses import uses_of
@@ -132,6 +133,8 @@ def config(document: Document) -> Config:
     for folder in ("models", "datasets"):
         if folder in value:
             value[folder] = value[folder].rstrip("/")
+    if "channels" in value:
+        value["channels"] = channels(value["channels"])
     return Config(**value, document=document)
 
 

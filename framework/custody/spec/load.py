@@ -27,6 +27,7 @@ from custody.domain.spec import (
     is_timed,
 )
 from custody.spec import build
+from custody.spec.channels import channel_problems
 from custody.spec.config import config_of
 from custody.spec.documents import Files, shown
 from custody.spec.hints import meant, nearest
@@ -287,6 +288,7 @@ def _cross_checked(spec: Spec, files: Files) -> Spec:
     scope = Scope(spec, files.read, frozenset(files.broken))
     broken: set[str] = set()
     files.problems += zone_problems(spec.config)
+    files.problems += channel_problems(spec.config)
     for dataset in spec.datasets.values():
         files.problems += dataset_problems(dataset)
     for name, model in spec.models.items():
