@@ -23,7 +23,7 @@ _FILES = {
     Kind.DATA: re.compile(rf"datasets/{NAME.pattern}/{NAME.pattern}\.json"),
     Kind.MONITOR: re.compile(rf"monitoring/{NAME.pattern}/(?:reference|{_MONTH}/{_WINDOW})\.json"),
     Kind.PREDICTIONS: re.compile(rf"predictions/(?P<model>{NAME.pattern})/{_MONTH}/{_ID}\.json"),
-    Kind.ALERT: re.compile(rf"incidents/{_ID}\.json"),
+    Kind.ALERT: re.compile(rf"incidents/{_ID}(?:\.told)?\.json"),
     Kind.ACKNOWLEDGE: re.compile(rf"incidents/{_ID}\.ack\.json"),
     Kind.SILENCE: re.compile(rf"silences/{_ID}\.json"),
 }
@@ -43,7 +43,7 @@ def stands(path: str, present: bytes | None, data: bytes) -> bool:
     """Whether `data` takes the place of `present` where a record lands that owns `path`.
 
     1. A version of a dataset and a batch of predictions stay as they were recorded first.
-    2. A window and an incident give way to a greater revision only, so that facts may land in any order.
+    2. A window, an incident and its receipts give way to a greater revision only, so that facts may land in any order.
     3. All else is what was said last.
     """
     if present is None:

@@ -167,6 +167,9 @@ class Ledger(Protocol):
     def model_of(self, entry: Entry) -> str | None:
         """Return what the model of a record is called now; None where it names none."""
 
+    def record(self, commit: str) -> Record | None:
+        """Return the record of a commit as it was appended; None where it holds none of a known kind."""
+
     def find_entry(self, prefix: str) -> Entry | None:
         """Return the record whose id, run id or commit id begins with `prefix`; None where there is none.
 

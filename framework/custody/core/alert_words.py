@@ -1,0 +1,56 @@
+"""What an incident is called in one line: subjects of records, titles of messages. Pure."""
+
+from __future__ import annotations
+
+from custody.core.recording import line_of
+from custody.core.suspects import excess
+from custody.domain.monitoring import Incident, Signal
+from custody.domain.monitors import Level
+
+_METRIC = frozenset({"drift", "prediction", "estimate"})
+"""Monitors whose name alone does not say what was measured."""
+
+
+def about(incident: Incident) -> str:
+    """Return what an incident is about in words: `churn`, or `dataset customers (churn, value)`."""
+    kind, _, name = incident.subject.partition(":")
+    if kind != "dataset":
+        others = [model for model in incident.models if model != name]
+        return f"{name} and {', '.join(others)}" if others else name
+    return f"dataset {name} ({', '.join(incident.models)})"
+
+
+def brief(signal: Signal) -> str:
+    """Return a signal in short: `bias +67.1 > 14.2`, `r2 0.33 < 0.72`, `drift plan psi 0.31 > 0.22`, `constant fee`."""
+    words = [] if signal.monitor == "outcome" and signal.metric else [signal.monitor.replace("_", " ")]
+    words += [signal.column] if signal.column else []
+    words += [signal.metric] if signal.metric and (signal.monitor in _METRIC or not words) else []
+    if signal.value is not None:
+        words.append(f"{signal.value:+.3g}" if signal.monitor == "bias" else f"{signal.value:.3g}")
+        if signal.limit is not None:
+            below = excess(signal) == 0 and signal.value < signal.limit
+            words.append(f"{'<' if below else '>'} {signal.limit:.3g}")
+    return line_of(" ".join(words))
+
+
+def headline(incident: Incident) -> str:
+    """Return the line that stands for this revision of an incident, as its record's subject has it."""
+    lead = brief(incident.signals[0]) if incident.signals else "no signal"
+    more = f" and {len(incident.signals) - 1} more" if len(incident.signals) > 1 else ""
+    if not incident.firing:
+        into = incident.facts.get("merged")
+        if into:
+            return line_of(f"resolved {about(incident)}: goes on as incident {into}")
+        span = incident.opened if incident.opened == incident.last else f"{incident.opened} to {incident.last}"
+        return line_of(f"resolved {about(incident)}: {lead}{more}, {span}")
+    return line_of(f"{incident.level} {about(incident)}: {lead}{more} since {incident.opened} ({_who(incident)})")
+
+
+def _who(incident: Incident) -> str:
+    """Return who hears of this revision."""
+    owner = incident.facts.get("owner") or "its owner"
+    if not incident.to:
+        return f"no message, {owner} owns it"
+    if incident.level is not Level.ALERT:
+        return f"ticket for {owner}"
+    return f"pages {owner}" if incident.pages <= 1 else f"pages {owner}, message {incident.pages}"
