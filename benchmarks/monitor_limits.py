@@ -9,6 +9,7 @@ Prints a table a part. `ar` needs no data: series that follow from themselves, w
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import statistics
 import time
@@ -114,9 +115,10 @@ def ar(options: argparse.Namespace) -> None:
                     fired = [bool(drifts(verdict)) for verdict in verdicts]
                     raw.append(float(np.mean(fired)))
                     firm.append(confirmed(fired))
-                said = f"  {noted}/{len(raw)} say what is not judged" if noted else ""
+                told = f"  {noted}/{len(raw)} say what is not judged" if noted else ""
+                what = f"{columns:>3} columns {rows:>4} rows {blocks:>3} blocks phi {phi:<4}"
                 print(
-                    f"{columns:>3} columns {rows:>4} rows {blocks:>3} blocks phi {phi:<4}: {np.mean(raw):6.2%} ({np.quantile(raw, 0.9):6.2%})  {np.mean(firm):6.2%}{said}",
+                    f"{what}: {np.mean(raw):6.2%} ({np.quantile(raw, 0.9):6.2%})  {np.mean(firm):6.2%}{told}",
                     flush=True,
                 )
 
@@ -142,10 +144,9 @@ def telco(options: argparse.Namespace) -> None:
                 verdict = model.judge(batch, next(when))
                 fired.append(bool(drifts(verdict)))
                 other.append([signal.text for signal in verdict.signals if signal.monitor not in {"drift", "volume"}])
-            print(
-                f"{rows:>4} rows, min_rows {least:>3}: {np.mean(fired):6.2%} | {np.mean([bool(item) for item in other]):6.2%}",
-                next((item for item in other if item), ""),
-            )
+            others = np.mean([bool(item) for item in other])
+            example = next((item for item in other if item), "")
+            print(f"{rows:>4} rows, min_rows {least:>3}: {np.mean(fired):6.2%} | {others:6.2%}", example)
     print("\nTELCO planted faults, the first window of 300 rows")
     for name, fault in faults(random).items():
         model = Model(reference, kinds_of(table), [reference], [], Monitors(Every.DAY))
@@ -230,7 +231,7 @@ def bike(options: argparse.Namespace) -> None:
                 for name, known in model.reference.columns.items()
             },
         )
-        for name in found.keys() - set(old) and [name for name in found if name not in old]:
+        for name in [name for name in found if name not in old]:
             verdict = model.judge(tables[name], found[name])
             for signal in verdict.signals:
                 print("   ", name, signal.level, signal.monitor, signal.text)
@@ -255,9 +256,8 @@ def speed(_: argparse.Namespace) -> None:
         profile = profile_of(table, model.edges)
         judge_inputs(model.monitors, model.reference, Seen(next(when), profile), model.history)
         taken.append(time.perf_counter() - start)
-    print(
-        f"\n100k x 20, profile and judge, warm: {statistics.median(taken):.3f} s, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB with the table"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\n100k x 20, profile and judge, warm: {statistics.median(taken):.3f} s, peak {peak:.0f} MB with the table")
     wide = pa.table({f"column_{i:02}": random.normal(size=400 * 500) for i in range(30)})
     parts = [wide.slice(place * 500, 500) for place in range(400)]
     when = following(Every.DAY)
@@ -268,8 +268,6 @@ def speed(_: argparse.Namespace) -> None:
     for place, (profile, window) in enumerate(found):
         judge_inputs(model.monitors, model.reference, Seen(window, profile), history[:place])
     print(f"365 windows x 30 columns judged: {time.perf_counter() - start:.3f} s")
-    import json
-
     print(
         "a window's profile:",
         max(len(json.dumps(texts(profile))) for profile, _ in found),

@@ -84,7 +84,7 @@ def reference_of(material: Material, monitors: Monitors) -> Reference:
     whole, spans = total(material.blocks), groups([block.rows for block in material.blocks], monitors.min_rows)
     timed = bool(material.windows)
     rule = monitors.drift.features or DriftRule()
-    left_out = {name: _left_out(name, material, rule) for name in material.edges}
+    left_out = {name: _left_out(name, material, whole.columns[name], rule) for name in material.edges}
     judged = [name for name, why in left_out.items() if why is None]
     shared = Rule.of(rule, len(judged), len(monitors.drift.reference))
     columns = {}
@@ -138,14 +138,14 @@ def would_fire(limit: Limit, declared: float) -> tuple[int, int]:
     return round(above / len(limit.spread) * limit.of), limit.of
 
 
-def _left_out(name: str, material: Material, rule: DriftRule) -> str | None:
+def _left_out(name: str, material: Material, whole: Counts, rule: DriftRule) -> str | None:
     """Return why drift of a column is not judged; None where it is."""
     edges = material.edges[name]
     if name in rule.ignore:
         return "ignored, as monitors.yaml says"
     if edges.hidden:
         return "its values are not shown"
-    if edges.cells < 2:  # noqa: PLR2004 - one cell holds all
+    if edges.cells < 2 or max(whole.cells) == whole.known:  # noqa: PLR2004 - one cell holds all
         return "it has one value, or none that repeats"
     if material.windows and _determined([block.columns[name].cells for block in material.blocks]):
         return DETERMINED_WHY

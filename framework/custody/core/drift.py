@@ -22,8 +22,9 @@ _BITS = 8 * math.log(2)
 
 
 def stat_of(edges: Edges, declared: str) -> str:
-    """Return the statistic that a column is judged by: categories have no order, for them ks and w1 become psi."""
-    return PSI if edges.values is not None and declared in _ORDERED_ONLY else declared
+    """Return the statistic that a column is judged by: where values have no order, psi stands for ks and w1."""
+    ordered = edges.values is None and edges.kind != "boolean"
+    return declared if ordered or declared not in _ORDERED_ONLY else PSI
 
 
 def distance(stat: str, window: Counts, reference: Counts, edges: Edges) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from custody.core.calibration import DETERMINED_WHY, Rule
 from custody.core.drift import CHI2, brief, by_size, distance, stat_of
@@ -56,10 +57,8 @@ class Verdict:
 
 def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: Sequence[Judged]) -> Verdict:
     """Judge a window of inputs; `history` are windows of the model that were judged before it, in order."""
-    before = [one for one in history if one.what == INPUTS and one.window.end <= seen.window.start]
-    faults = tuple(_faults(monitors, reference, seen, before))
-    by = reference.digest
-    own, *earlier = _stretches(seen, [one for one in before if one.reference == by])
+    faults = tuple(_faults(monitors, reference, seen, history))
+    own, *earlier = _stretches(seen, _before(seen.window, history, reference.digest))
     if not seen.profile.rows:
         return Verdict(faults, ("there are no rows",))
     notes = list(_notes(monitors, reference))
@@ -74,7 +73,14 @@ def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: 
     return Verdict((*faults, *signals), tuple(notes), near, together)
 
 
-def _faults(monitors: Monitors, reference: Reference, seen: Seen, before: Sequence[Judged]) -> Iterator[Signal]:
+def _before(window: Window, history: Sequence[Judged], reference: str | None = None) -> Iterator[Judged]:
+    """Yield the windows of inputs before one, the last first; only those that were judged by `reference`, if given."""
+    for one in reversed(history):
+        if one.what == INPUTS and one.window.end <= window.start and reference in {None, one.reference}:
+            yield one
+
+
+def _faults(monitors: Monitors, reference: Reference, seen: Seen, history: Sequence[Judged]) -> Iterator[Signal]:
     rules, rows = monitors.quality, seen.profile.rows
     allowed = 2 * LENGTH[seen.window.every] if rules.freshness is None else rules.freshness
     if allowed and seen.age is not None and seen.age > allowed:
@@ -84,7 +90,8 @@ def _faults(monitors: Monitors, reference: Reference, seen: Seen, before: Sequen
         text = f"{seen.time or 'the time'} cannot be read in {seen.undated:,} rows, its format may have changed"
         yield Signal("schema", rules.schema, text, seen.time, "undated", float(seen.undated), n=rows, at_once=True)
     if rules.volume:
-        yield from volume_signals(reference.volume, seen.window, rows, [(one.window, one.rows) for one in before])
+        earlier = ((one.window, one.rows) for one in _before(seen.window, history))
+        yield from volume_signals(reference.volume, seen.window, rows, earlier)
     if rows:
         yield from quality_signals(rules, reference, seen.profile)
 
@@ -108,18 +115,19 @@ class _Stretch:
         return total_counts(parts) if parts else None
 
 
-def _stretches(seen: Seen, before: Sequence[Judged]) -> list[_Stretch]:
+def _stretches(seen: Seen, before: Iterator[Judged]) -> list[_Stretch]:
     """Return the window with those before it that waited for rows, then up to four earlier stretches, as judged."""
-    place = len(before)
-    while place and not before[place - 1].together:
-        place -= 1
-    waited = tuple(before[place:])
+    waited: list[Judged] = []
+    last = next(before, None)
+    while last is not None and not last.together:
+        waited.append(last)
+        last = next(before, None)
     rows = seen.profile.rows + sum(one.rows for one in waited)
     found = [_Stretch(rows, waited, seen.profile.columns, seen.prediction)]
-    while len(found) <= BEFORE and place and before[place - 1].together <= place:
-        start = place - before[place - 1].together
-        parts, place = tuple(before[start:place]), start
+    while last is not None and len(found) <= BEFORE:
+        parts = [last, *islice(before, max(last.together, 1) - 1)]
         found.append(_Stretch(sum(one.rows for one in parts), parts, {}))
+        last = next(before, None)
     return found
 
 
@@ -215,16 +223,17 @@ class _Case:
         declared, cells = self.declared.limit, self.known.edges.cells
         if not isinstance(declared, str):
             return by_size(stat, declared, cells, n, m) if stat == CHI2 else declared
-        sized = by_size(stat, self.rule.tail, cells, n, m)
         if declared == SIZE:
-            return self.rule.floor + sized
+            return self.rule.floor + by_size(stat, self.rule.tail, cells, n, m)
         if self.reference.every is None:
-            return max(self.rule.floor, sized)
+            return max(self.rule.floor, by_size(stat, self.rule.tail, cells, n, m))
         limit = self.known.limits.get(PREVIOUS if against == PREVIOUS else TRAINING)
         if limit is None or self.reference.stat != self.rule.stat:
             return None
-        fewer = sized - by_size(stat, self.rule.tail, cells, limit.rows, m) if n < limit.rows else 0.0
-        return max(self.rule.floor, limit.value + fewer)
+        if n >= limit.rows:
+            return max(self.rule.floor, limit.value)
+        here, usual = (by_size(stat, self.rule.tail, cells, rows, m) for rows in (n, limit.rows))
+        return max(self.rule.floor, limit.value + here - usual)
 
     def _signal(self, stat: str, against: str, value: float, limit: float, n: int) -> Signal:
         what = self.name or "predictions"

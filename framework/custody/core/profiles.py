@@ -59,7 +59,7 @@ def subtract(whole: Profile, part: Profile) -> Profile:
 def add_counts(a: Counts, b: Counts) -> Counts:
     """Return the counts of the rows of both; raises ValueError where they have not as many cells."""
     return Counts(
-        tuple(x + y for x, y in zip(a.cells, b.cells, strict=True)),
+        tuple([x + y for x, y in zip(a.cells, b.cells, strict=True)]),
         a.nulls + b.nulls,
         a.new + b.new,
         a.text + b.text,

@@ -5,8 +5,9 @@ A slot is what rows follow whatever else happens: the weekday of a day, the hour
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import islice
 from statistics import median
 
 from custody.core.drift import brief
@@ -47,14 +48,14 @@ def volume_of(windows: Sequence[Window], rows: Sequence[int]) -> Volume:
 
 
 def volume_signals(
-    volume: Volume | None, window: Window, rows: int, before: Sequence[tuple[Window, int]]
+    volume: Volume | None, window: Window, rows: int, before: Iterable[tuple[Window, int]]
 ) -> Iterator[Signal]:
-    """Yield a signal where a window has far too few rows or too many; `before` are earlier windows in order.
+    """Yield a signal where a window has far too few rows or too many; `before` are earlier windows, the last first.
 
     `volume` None, for training data without a time: only a window without rows is told, where there always were some.
     """
     slot = slot_of(window)
-    usual = [count for earlier, count in before if slot_of(earlier) == slot][-BEFORE:]
+    usual = list(islice((count for earlier, count in before if slot_of(earlier) == slot), BEFORE))
     middle = median(usual) if len(usual) == BEFORE else None
     if volume is None:
         if not rows and middle and min(usual):

@@ -140,15 +140,14 @@ class Counts:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read what `to_text` wrote; raises ValueError for anything else."""
-        parts = [part.split() for part in text.split("|")]
-        cells, beside, bounds = [*parts, [], []][:3]
-        if not cells or len(parts) > 3 or len(beside) > 6 or len(bounds) not in {0, 2}:  # noqa: PLR2004 - as above
+        counted, beside, bounds, *more = (*text.split("|"), "", "")[: max(3, text.count("|") + 1)]
+        cells, others = tuple(map(int, counted.split())), tuple(map(int, beside.split()))
+        ends = bounds.split() if bounds else []
+        if not cells or more or len(others) > 6 or len(ends) not in {0, 2} or "-" in counted or "-" in beside:  # noqa: PLR2004
             raise ValueError(f"{text[:80]!r} are no counts")
-        counted = tuple(map(int, cells))
-        nulls, new, letters, below, above, mode = *map(int, beside), *(0,) * (6 - len(beside))
-        if min(*counted, nulls, new, letters, below, above, mode) < 0:
-            raise ValueError(f"{text[:80]!r} are no counts: one is negative")
-        return cls(counted, nulls, new, letters, below, above, mode, *map(float, bounds))
+        least, greatest = map(float, ends) if ends else (None, None)
+        nulls, new, letters, below, above, mode = others + (0,) * (6 - len(others))
+        return cls(cells, nulls, new, letters, below, above, mode, least, greatest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custody.core.profiles import add, decode, edges_digest, empty, encode, from_texts, subtract, texts, total
@@ -55,6 +55,7 @@ def one(values: list[Any], kind: str, reference: list[Any], **options: Any) -> C
     return profile_of(pa.table({"x": values}), edges).columns["x"]
 
 
+@settings(max_examples=40)
 @given(tables, st.lists(tables, min_size=1, max_size=24))
 def test_hours_add_up_to_the_day_exactly(reference: list[Any], hours: list[list[Any]]):
     edges = edges_for(reference)
@@ -67,6 +68,7 @@ def test_hours_add_up_to_the_day_exactly(reference: list[Any], hours: list[list[
     assert texts(add(rest, parts[0])) == texts(day)
 
 
+@settings(max_examples=40)
 @given(tables, tables, st.randoms(use_true_random=False), st.integers(1, 7))
 def test_order_and_chunks_do_not_show(reference: list[Any], values: list[Any], random: Any, size: int):
     edges = edges_for(reference)
