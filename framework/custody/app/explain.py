@@ -194,10 +194,17 @@ def _json(value: Any) -> Any:
 def _compared(found: Found, answer: Mapping[str, Any], recorded: Recorded) -> Rescored:
     chances = dict(zip(map(_text, answer["classes"]), answer["probabilities"] or (), strict=False))
     pairs = [(found.prediction, answer["prediction"])]
-    pairs += [(value, chances.get(label)) for label, value in found.probabilities.items()]
+    pairs += [(value, chances.get(label)) for label, value in found.probabilities.items() if value is not None]
     same = all(_equal(one, other) for one, other in pairs)
-    because = () if same else tuple(environment_differences(recorded.run.environment, answer["environment"]))
+    because = () if same else tuple(_because(found, answer, recorded))
     return Rescored(same, answer["prediction"], chances, because)
+
+
+def _because(found: Found, answer: Mapping[str, Any], recorded: Recorded) -> Iterator[str]:
+    """Yield what may be behind another answer."""
+    if found.batch is not None and found.batch.source == "log":
+        yield "another server made it: it may round, or have been given another row than it told"
+    yield from environment_differences(recorded.run.environment, answer["environment"])
 
 
 def _equal(one: Any, other: Any) -> bool:
