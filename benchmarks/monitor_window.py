@@ -142,8 +142,8 @@ def custody(folder: Path, name: str) -> Callable[[], tuple[bytes, list[str]]]:
     """The reference is 24 blocks of its rows, as of as many days; its rows are let go."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from custody.core.judging_inputs import Seen, judge_inputs
 
+    from custody.core.judging_inputs import Seen, judge_inputs
     from custody.kit.profiling import profile_of
 
     table = pq.read_table(folder / "reference.parquet")
@@ -255,6 +255,7 @@ def year() -> dict[str, float]:
     """Judge 365 stored windows of 30 columns in order, each with those before it; of 400 rows, as small windows are."""
     import numpy as np
     import pyarrow as pa
+
     from custody.core.judging_inputs import Seen, judge_inputs
 
     rng = np.random.default_rng(1)
@@ -288,9 +289,8 @@ def show(figures: dict[str, Any]) -> None:
     print(f"to reach: {LIMITS['wall']} s, {LIMITS['memory'] / 1e6:.0f} MB; the same bytes each time: {base['same']}")
     row = figures["year"]
     spent = f"{row['wall']:.2f} s, CPU {row['cpu']:.2f} s (to reach: {LIMITS['year']:.0f} s)"
-    print(
-        f"year: {row['windows']} windows of 30 columns in {spent}, {row['fired']} with a signal, largest record {row['largest']} bytes (of {LIMITS['record']})"
-    )
+    print(f"year: {row['windows']} windows of 30 columns in {spent}")
+    print(f"{row['fired']} of them with a signal; largest record {row['largest']} bytes (of {LIMITS['record']})")
 
 
 if __name__ == "__main__":

@@ -66,9 +66,14 @@ def limits(rule: OutcomeLimit, base: OutcomeBase | None) -> tuple[Limit, ...]:
     if rule.max_drop is not None and reached is not None:
         value = reached + rule.max_drop if lower else reached - rule.max_drop
         made.append(Limit(value, floor=not lower, why=f"{reached:.3g} in training and max_drop {rule.max_drop:g}"))
-    if rule.min is None and rule.max is None and rule.max_drop is None and reached is not None:
+    if is_auto(rule) and reached is not None:
         made += _auto(rule.metric, reached, base.worst.get(rule.metric) if base else None)
     return tuple(_strictest(made))
+
+
+def is_auto(rule: OutcomeLimit) -> bool:
+    """Whether nothing is declared of the metric."""
+    return rule.min is None and rule.max is None and rule.max_drop is None
 
 
 def slice_limits(rule: OutcomeLimit, known: Mapping[str, float]) -> tuple[Limit, ...]:

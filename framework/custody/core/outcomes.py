@@ -6,7 +6,7 @@ less predicted: the one that names a level shift, which no input shows. Limits: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from custody.core.intervals import Estimate, interval, mean
 from custody.core.measures import Answers, Floats
-from custody.core.outcome_limits import Limit, bias_limit, limits, rules, slice_bias_limit, slice_limits
+from custody.core.outcome_limits import Limit, bias_limit, is_auto, limits, rules, slice_bias_limit, slice_limits
 from custody.digest import digest, sha256
 from custody.domain.monitoring import Health, Signal, Window
-from custody.domain.monitors import Level, Monitors, OutcomeLimit, Outcomes
+from custody.domain.monitors import AUTO, Level, Monitors, OutcomeLimit, Outcomes
 from custody.domain.outcome import OutcomeBase
+from custody.domain.reference import BLOCKS
 
 RARER = 20
 """Rows of the rarer of two classes below which a metric is not judged."""
@@ -170,6 +171,7 @@ class _Sweep:
             self._metric(rule)
         self._bias()
         self._slices(asked[0], min_rows)
+        self._short(asked)
 
     def _metric(self, rule: OutcomeLimit) -> None:
         found = interval(rule.metric, self.joined.answers, self.joined.days, self.joined.seed)
@@ -275,6 +277,12 @@ class _Sweep:
             self.signals.append(
                 _bias_signal(Level.ALERT, wide, limit, _shifted(self.joined, part, wide.value, name), name)
             )
+
+    def _short(self, asked: Sequence[OutcomeLimit]) -> None:
+        """Say where automatic limits rest on too few blocks to know how the reference varies by itself."""
+        automatic = any(is_auto(rule) for rule in asked) or self.outcomes.bias == AUTO
+        if automatic and self.base and self.base.blocks < BLOCKS:
+            self.notes.append(f"limits rest on {self.base.blocks} blocks of the reference, {BLOCKS} say how it varies")
 
     def _measured(self, name: str, found: Estimate) -> None:
         self.measures[name] = (brief(found.value), brief(found.low), brief(found.high), found.n)

@@ -153,6 +153,14 @@ def test_without_a_base_only_declared_limits_are_judged() -> None:
     assert [signal.monitor for signal in judge(joined(numbers(shift=5)), None, declared).signals] == ["outcome", "bias"]
 
 
+def test_limits_of_a_short_reference_are_said_to_be() -> None:
+    short = replace(REGRESSION, blocks=7)
+    note = "limits rest on 7 blocks of the reference, 12 say how it varies"
+    assert judge(joined(numbers()), short).notes == (note,)
+    declared = monitors(metrics=(OutcomeLimit("r2", min=0.5),), bias=1.0)
+    assert judge(joined(numbers()), short, declared).notes == ()
+
+
 def test_limits_are_the_declared_or_what_the_reference_reached() -> None:
     (auto,) = limits(OutcomeLimit("r2"), REGRESSION)
     assert (auto.value, auto.floor) == (pytest.approx(0.8), True)
