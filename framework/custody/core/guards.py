@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Self
 
 from custody.core.episodes import in_order, utc
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
 from custody.domain.monitoring import Health, Incident, Judged, Window
 from custody.domain.monitors import DAY, Level, Monitors
+from custody.domain.record import Run
+from custody.domain.spec import DatasetSpec, ModelSpec, SplitKind
 
 RETRAIN, ROLLBACK = "retrain", "rollback"
 QUALITY = frozenset(
@@ -153,6 +155,29 @@ def better(metric: str, one: float, other: float) -> bool:
     if metric in NEARER_ZERO_IS_BETTER:
         return abs(one) < abs(other)
     return one < other if metric in LOWER_IS_BETTER else one > other
+
+
+def in_order_of_time(model: ModelSpec, dataset: DatasetSpec) -> bool:
+    """Whether the model is tested on the latest rows: only then rows are known that it has not learnt from."""
+    return model.split.kind is SplitKind.ORDERED and model.split.column == dataset.time
+
+
+def learnt_until(run: Run, time: str | None) -> date:
+    """Return the day up to which a run may have learnt from rows.
+
+    That of its last training row, where its split is in order of the dataset's `time`; else the day on which it was
+    made.
+    """
+    split = run.steps.get("split")
+    facts = split.output.facts if split and split.output else {}
+    ordered = split is not None and time is not None and split.inputs.get("column") == time
+    last = str(facts.get("train_until")) if ordered else ""
+    for text in (last, run.started or ""):
+        try:
+            return date.fromisoformat(text[:10])
+        except ValueError:
+            continue
+    return date.max
 
 
 def _against_retraining(case: Case) -> Iterator[str]:

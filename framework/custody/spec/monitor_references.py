@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from custody.core.cron import parse_cron
+from custody.core.guards import in_order_of_time
 from custody.domain.monitors import SAME_PERIOD, Live, Monitors, Outcomes
 from custody.domain.problem import Problem
 from custody.domain.spec import LATEST, MONITORS, DatasetRef, DatasetSpec, Manifest, ModelSpec, is_timed
@@ -38,7 +39,7 @@ def monitor_problems(model: ModelSpec, dataset: DatasetSpec | None, scope: Scope
         yield from _joined_problems(model, monitors, dataset)
         if manifest is not None:
             yield from _column_problems(model, monitors, Columns(model, dataset, manifest))
-    yield from _deed_problems(model, monitors)
+    yield from _deed_problems(model, monitors, dataset)
 
 
 def compared_with(model: ModelSpec) -> Iterator[tuple[str, DatasetRef]]:
@@ -194,7 +195,7 @@ def _target_problems(model: ModelSpec, monitors: Monitors) -> Iterator[Problem]:
             yield Problem("E215", message, place, help=("name another column",), related=related)
 
 
-def _deed_problems(model: ModelSpec, monitors: Monitors) -> Iterator[Problem]:
+def _deed_problems(model: ModelSpec, monitors: Monitors, dataset: DatasetSpec | None) -> Iterator[Problem]:
     """What `on_alert` asks for and its guards would always withhold."""
     short = isinstance(model.documents[MONITORS].value.get("on_alert"), list)
     for index, deed in enumerate(monitors.on_alert.do):
@@ -207,3 +208,11 @@ def _deed_problems(model: ModelSpec, monitors: Monitors) -> Iterator[Problem]:
         elif deed == "retrain" and model.dataset.version != LATEST:
             message = f"`retrain` brings nothing: {model.name} learns from {model.dataset}, which stays"
             yield warning("W209", message, place, f"{model.dataset.name}@{LATEST} in data.yaml")
+        elif deed == "retrain" and dataset and not in_order_of_time(model, dataset):
+            message = (
+                "`retrain` is always withheld: no outcome is surely later than what a model would have learnt from"
+            )
+            advice = (
+                f"split: {{by: {dataset.time or 'a time'}, test: 0.2}} in data.yaml, in order of the dataset's time"
+            )
+            yield warning("W209", message, place, advice)
