@@ -1,4 +1,7 @@
-"""`check`: whether the specs of the working tree are sound. Runs no code of the user, reads no ledger."""
+"""`check`: whether the specs of the working tree are sound. Runs no code of the user and asks nothing of the ledger.
+
+Only what a declared limit of a monitor would have done is told by the reference that is recorded here, if one is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from custody.app.hindsight import Sight, sights
 from custody.app.project import Project
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import PROFILES
@@ -14,11 +18,15 @@ from custody.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: all problems, and how many models and datasets are sound."""
+    """What a check found: all problems, and how many models and datasets are sound.
+
+    `sights` tell how often declared limits of monitors would have fired on the data that was learnt from.
+    """
 
     problems: tuple[Problem, ...]
     models: int
     datasets: int
+    sights: tuple[Sight, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -38,14 +46,15 @@ def check(project: Project, paths: Sequence[Path] = ()) -> Checked:
     """
     spec, problems = project.load()
     inside = tuple(_inside(project.root, path) for path in paths)
-    models = [model.directory for model in spec.models.values()]
+    models = [model for model in spec.models.values() if _wanted(model.directory, inside)]
     datasets = [dataset.directory for dataset in spec.datasets.values()]
     return Checked(
         tuple(
             item for item in problems if _wanted(path := item.place.path if item.place else "", inside) or _shared(path)
         ),
-        sum(_wanted(directory, inside) for directory in models),
+        len(models),
         sum(_wanted(directory, inside) for directory in datasets),
+        tuple(sights(project, models)),
     )
 
 

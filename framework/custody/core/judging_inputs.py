@@ -6,8 +6,9 @@ is judged for drift together with those before it; what cannot be judged is said
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from custody.core.calibration import DETERMINED_WHY, Rule
@@ -196,10 +197,12 @@ class _Case:
             limit = None if base is None or not base.known else self._limit(stat, other, window.known, base.known)
             if base is not None and limit is not None:
                 value = distance(stat, window, base, self.known.edges)
-                found.append((value / limit if limit else value, other, brief(value), brief(limit)))
+                found.append((value / limit if limit else value, other, brief(value), brief(limit), base.known))
         if found:
-            _, other, value, limit = max(found)
-            yield _Found(value, limit, self._signal(stat, other, value, limit, window.known))
+            _, other, value, limit, m = max(found)
+            signal = self._signal(stat, other, value, limit, window.known)
+            pages = self._paging(stat, window.known, m)
+            yield _Found(value, limit, replace(signal, level=Level.ALERT) if value > pages else signal)
 
     def _base(self, against: str, stretches: Sequence[_Stretch]) -> Counts | None:
         """Return the counts that the window is compared with; None where there are none."""
@@ -222,7 +225,7 @@ class _Case:
         """
         declared, cells = self.declared.limit, self.known.edges.cells
         if not isinstance(declared, str):
-            return by_size(stat, declared, cells, n, m) if stat == CHI2 else declared
+            return self._fixed(stat, declared, n, m)
         if declared == SIZE:
             return self.rule.floor + by_size(stat, self.rule.tail, cells, n, m)
         if self.reference.every is None:
@@ -234,6 +237,14 @@ class _Case:
             return max(self.rule.floor, limit.value)
         here, usual = (by_size(stat, self.rule.tail, cells, rows, m) for rows in (n, limit.rows))
         return max(self.rule.floor, limit.value + here - usual)
+
+    def _fixed(self, stat: str, declared: float, n: int, m: int) -> float:
+        return by_size(stat, declared, self.known.edges.cells, n, m) if stat == CHI2 else declared
+
+    def _paging(self, stat: str, n: int, m: int) -> float:
+        """Return the second limit, from which on it is an alert whatever the severity is."""
+        paging = self.declared.paging
+        return math.inf if paging is None else self._fixed(stat, paging, n, m)
 
     def _signal(self, stat: str, against: str, value: float, limit: float, n: int) -> Signal:
         what = self.name or "predictions"

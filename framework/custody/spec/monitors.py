@@ -35,7 +35,7 @@ _OUTCOME_KEYS = frozenset(
 )
 """The keys of `outcomes` that are no metrics."""
 _LEVELS = ("schema", "constant", "range", "categories", "mode", "text_number")
-_AT_MOST_1 = frozenset({"js", "ks"})
+_AT_MOST_1 = frozenset({"js", "ks", "chi2"})
 _LONGEST = 3660 * DAY
 _DURATIONS = ("quality.freshness", "outcomes.delay", "alert.repeat", "on_alert.cooldown", "on_alert.max_age")
 
@@ -215,10 +215,12 @@ def _rule_contradictions(document: Document, dotted: str, rule: Mapping[str, Any
     if isinstance(limit, Mapping) and "severity" in rule:
         message = f"`{dotted}` has {say('severity')}, and `{at}` says which limit warns and which alerts"
         yield Problem("E106", message, document.places.get(f"{dotted}.severity#key"), help=("remove `severity`",))
-    if "warn" in limits and "alert" in limits and limits["warn"] >= limits["alert"]:
+    name = stat or rule.get("stat")
+    # of chi2 a limit is a probability: the less, the stricter
+    looser, stricter = ("alert", "warn") if name == "chi2" else ("warn", "alert")
+    if "warn" in limits and "alert" in limits and limits[looser] >= limits[stricter]:
         message = f"`{at}` warns from {say(limits['warn'])} and alerts from {say(limits['alert'])}: it never only warns"
         yield Problem("E106", message, document.place(f"{at}.warn"), help=("swap them, or give one limit",))
-    name = stat or rule.get("stat")
     for key, number in limits.items():
         if name in _AT_MOST_1 and isinstance(number, (int, float)) and number >= 1:
             place = document.place(f"{at}.{key}" if key else at)

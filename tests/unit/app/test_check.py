@@ -7,6 +7,11 @@ import pytest
 from custody.app.check import check
 from custody.app.project import open_project
 from custody.cli.main import main
+from custody.core.jsonfile import json_bytes
+from custody.domain.monitoring import Counts, Edges
+from custody.domain.monitors import TRAINING, Every
+from custody.domain.record import Kind, Record
+from custody.domain.reference import Known, Limit, Reference
 from custody.errors import UsageError
 from tests.unit.app.specs import sound, write
 
@@ -104,3 +109,25 @@ def test_a_schema_is_printed(kind, capsys):
 def test_an_unknown_schema_is_a_usage_error(capsys):
     assert main(["schema", "modle"]) == 64
     assert "model" in capsys.readouterr().err
+
+
+def test_declared_limits_are_told_from_the_reference_that_is_recorded(project, capsys):
+    opened = open_project(project)
+    write(project, "models/churn/monitors.yaml", "every: week\ndrift: {features: {psi: 0.2}}\n")
+    assert main(["-C", str(project), "check"]) == 0
+    assert capsys.readouterr().out == "ok: 1 model, 1 dataset\n"
+    edges, limit = Edges((1.0,)), Limit(0.3, 400, 4, (0.1, 0.3, 0.4, 0.9))
+    known = Known(edges, Counts((5, 5)), {TRAINING: limit})
+    reference = Reference("churn", "r", "customers@v4", "e", 10, Every.WEEK, 4, "psi", {"usage": known})
+    files = {"monitoring/churn/reference.json": json_bytes(reference.to_dict())}
+    opened.ledger.append(Record("1" * 16, Kind.MONITOR, "monitor: churn", (), files=files))
+    assert main(["-C", str(project), "check"]) == 0
+    said = "psi 0.2: 3 of 4 reference weeks would warn on usage"
+    shown = f"models/churn/monitors.yaml:2:19  {said}"
+    assert capsys.readouterr().out == f"{shown}\nok: 1 model, 1 dataset\n"
+    assert main(["-C", str(project), "check", "--json"]) == 0
+    (limits,) = json.loads(capsys.readouterr().out)["limits"]
+    assert limits == {"place": "models/churn/monitors.yaml:2:19", "text": said, "fired": 3, "of": 4}
+    damaged = Record("2" * 16, Kind.MONITOR, "monitor: churn", (), files={next(iter(files)): b"{}"})
+    opened.ledger.append(damaged)
+    assert main(["-C", str(project), "check"]) == 0

@@ -188,6 +188,7 @@ def test_the_metrics_that_can_be_limited_are_those_of_gates() -> None:
         ("every: day\ndrift: {features: {psi: 0.1, ks: 0.1}}", "E106", "2:30", "one statistic"),
         ("every: day\ndrift: {features: {psi: 0.1, limit: 0.1}}", "E106", "2:30", "is its limit already"),
         ("every: day\ndrift: {features: {psi: {warn: 0.3, alert: 0.2}}}", "E106", "2:32", "never only warns"),
+        ("every: day\ndrift: {features: {chi2: {warn: 0.01, alert: 0.05}}}", "E106", "2:33", "never only warns"),
         ("every: day\ndrift: {features: {psi: {}}}", "E106", "2:25", "has no limit"),
         ("every: day\ndrift: {features: {ks: 1.5}}", "E106", "2:24", "never fires"),
         ("every: day\ndrift: {features: 1e300}", "E106", "2:19", "a mapping, a limit, or off"),

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     else:
         out.problems(checked.problems)
         if not checked.errors:
-            out.result(_summary(checked))
+            out.result("\n".join((*(f"{sight.place}  {sight.text}" for sight in checked.sights), _summary(checked))))
     return 1 if checked.errors else 0
 
 
@@ -51,4 +51,7 @@ def _to_json(checked: Checked) -> dict[str, object]:
         "errors": checked.errors,
         "warnings": checked.warnings,
         "problems": [problem.to_dict() for problem in checked.problems],
+        "limits": [
+            {"place": str(item.place), "text": item.text, "fired": item.fired, "of": item.of} for item in checked.sights
+        ],
     }
