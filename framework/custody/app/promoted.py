@@ -10,6 +10,7 @@ from typing import Any
 from custody.app.code import closures, materialise
 from custody.app.project import Project
 from custody.app.records import Recorded, find_run, named_now
+from custody.core.stages import PRODUCTION
 from custody.domain.record import Run
 from custody.domain.serving import Promoted
 from custody.domain.spec import DatasetSpec
@@ -62,6 +63,17 @@ def find_promoted(project: Project, target: str) -> Source:
         message = f"{target} is run {found.run.id[:8]}, which is no registered version of {found.model}"
         raise UsageError(message, code="E603", help=(f"custody log {found.model}",))
     return source_of_run(project, found)
+
+
+def stage_of(project: Project, target: str) -> str | None:
+    """Return the stage that MODEL or MODEL@STAGE means now; None where it names a version, or there is none."""
+    name, _, which = target.partition("@")
+    state = named_now(project.ledger.state(), name)
+    if state is None:
+        return None
+    if which:
+        return which if which in state.stages else None
+    return PRODUCTION if PRODUCTION in state.stages else next(iter(state.stages), None)
 
 
 def source_of_run(project: Project, found: Recorded) -> Source:

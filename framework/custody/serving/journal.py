@@ -13,7 +13,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -48,15 +48,17 @@ class Journal:
     wait for it.
     """
 
-    def __init__(self, folder: Path, limits: Limits = Limits(), closed: Callable[[], None] = lambda: None) -> None:
-        """Keep segments in `folder`, which is made; `closed` is told, in the writer's thread, that one is."""
+    def __init__(self, folder: Path, limits: Limits = Limits()) -> None:
+        """Keep segments in `folder`, which is made. Raises StoreError where it cannot be."""
         self._folder = folder
         self._limits = limits
-        self._told = closed
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._open: _Open | None = None
         self._ended = False
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         self._thread = threading.Thread(target=self._write_all, name=f"journal {folder.name}", daemon=True)
         self._thread.start()
 
@@ -110,13 +112,8 @@ class Journal:
             self._open.write(b"".join(item.data for item in group))
         except OSError as error:
             self._rotate(force=True)
-            failure = StoreError(
-                f"the journal {self._folder} cannot be written to: {error.strerror}",
-                code="store.unwritable",
-                help=(f"df -h {self._folder}", f"ls -ld {self._folder}"),
-            )
             for item in group:
-                item.done.set_exception(failure)
+                item.done.set_exception(_unwritable(self._folder, error))
             return
         for item in group:
             item.done.set_result(None)
@@ -127,7 +124,6 @@ class Journal:
             return
         self._open = None
         segment.close()
-        self._told()
 
 
 @dataclass(slots=True)
@@ -177,6 +173,11 @@ class _Open:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    message = f"the journal {folder} cannot be written to: {error.strerror}"
+    return StoreError(message, code="store.unwritable", help=(f"df -h {folder}", f"ls -ld {folder}"))
 
 
 def _created(folder: Path) -> int:
