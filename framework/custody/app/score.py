@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from custody.content import artifact
 from custody.content.store import FileStore
-from custody.content.tables import to_parquet
-from custody.core.predictions import KEY
+from custody.content.tables import read_table, to_parquet
+from custody.core.predictions import ID, KEY, PREDICTION, TIME, moment
 from custody.domain.serving import Promoted
 from custody.errors import ContractError
 from custody.kit import frame, predictions
 from custody.kit.connectors import file
+from custody.kit.logs import Known, logged, of_version
 from custody.kit.rows import fitted, micros, refuse_missing, table_of
 from custody.kit.usercode import UserCode
 from custody.kit.writing import write_table
@@ -65,6 +66,41 @@ def predict(payload: Mapping[str, Any]) -> dict[str, Any]:
 def seal(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Store the predictions of segments of the journal, which are left alone; the answer has one item for each."""
     return {"segments": [_sealed(Path(path), payload["store"]) for path in payload["segments"]]}
+
+
+def peek(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which versions and runs a log of predictions names (None: none), and the first and last of its times."""
+    table = _log(payload)
+    named = {name: table.column(name).unique().to_pylist() for name in ("version", "run") if name in table.column_names}
+    times = micros(table.column(TIME), TIME, payload["timezone"]).to_pylist()
+    return {"named": named, "first": moment(min(times)), "last": moment(max(times))}
+
+
+def take(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Store the predictions of a log as batches; those that are kept already are left out and counted."""
+    table = _log(payload)
+    batches: list[dict[str, Any]] = []
+    known = Known(read_table(Path(path)) for path in payload["known"])
+    dropped: set[str] = set()
+    for name, value in payload["promoted"].items():
+        promoted = Promoted.from_dict(value)
+        part = of_version(table, payload["named_by"], name)
+        told = logged(part, promoted, payload["shown"], payload["timezone"])
+        dropped |= set(part.column_names) - set(told.column_names) - {"version", "run", *promoted.features}
+        dropped |= set(promoted.hidden) & set(part.column_names)
+        new = known.without(told)
+        batches += _store(new, promoted, "log", payload["store"]) if new.num_rows else []
+    return {"rows": table.num_rows, "batches": batches, "skipped": known.met, "dropped": sorted(dropped)}
+
+
+def _log(payload: Mapping[str, Any]) -> pa.Table:
+    """Return a log of predictions; those columns that must be there are."""
+    contract = {"id": {"type": "string"}, "version": {"type": "string"}, "run": {"type": "string"}}
+    table = file.read({"path": payload["data"]}, root=Path(payload["root"]), columns=contract, outside=True).table
+    refuse_missing((ID, TIME, PREDICTION), table.column_names, f"{payload['shown']} has no column", payload["model"])
+    if table.num_rows == 0:
+        raise ContractError(f"{payload['shown']} has no rows", code="data.empty")
+    return table
 
 
 def _sealed(path: Path, store: str) -> dict[str, Any]:

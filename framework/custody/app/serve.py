@@ -141,7 +141,7 @@ def work(project: Project, server: Server, ready: Callable[[], None], say: Say, 
     options, root = server.options, journal_root(project)
     limits = Limits(age=options.age)
     models = Models(tuple(server.targets), (lambda name: Journal(root / name, limits)) if options.journal else None)
-    announcement = Announcement(project.worktree.common_dir, server.id, server.address)
+    announcement = Announcement(project.worktree.common_dir, server.id, server.address, server.where)
     follower = Follower(project, server.targets, server.stages, models, announcement, say)
     try:
         follower.look()

@@ -26,32 +26,34 @@ Serving = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process that answers at `address`; those of one server have its id."""
+    """One process that answers at `address`, the place `where`; those of one server have its id."""
 
     server: str
     pid: int
     address: str
+    where: str
     serving: Serving
 
     def to_dict(self) -> dict[str, Any]:
         serving = {model: dict(item) for model, item in self.serving.items()}
-        return {"server": self.server, "pid": self.pid, "address": self.address, "serving": serving}
+        facts = {"server": self.server, "pid": self.pid, "address": self.address, "where": self.where}
+        return facts | {"serving": serving}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError for anything else."""
         serving = {str(model): dict(item) for model, item in value["serving"].items()}
-        return cls(str(value["server"]), int(value["pid"]), str(value["address"]), serving)
+        return cls(str(value["server"]), int(value["pid"]), str(value["address"]), str(value["where"]), serving)
 
 
 class Announcement:
     """What this process tells of itself."""
 
-    def __init__(self, common_dir: Path, server: str, address: str) -> None:
+    def __init__(self, common_dir: Path, server: str, address: str, where: str) -> None:
         """Begin to tell. Raises OSError where nothing can be written there."""
         folder = common_dir / FOLDER / _SERVERS
         folder.mkdir(parents=True, exist_ok=True)
-        self._server, self._address = server, address
+        self._server, self._address, self._where = server, address, where
         self._path = folder / f"{server}-{os.getpid()}-{secrets.token_hex(4)}.json"
         self._lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -64,7 +66,8 @@ class Announcement:
             if item
         }
         aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps(Worker(self._server, os.getpid(), self._address, told).to_dict()), "utf-8")
+        worker = Worker(self._server, os.getpid(), self._address, self._where, told)
+        aside.write_text(json.dumps(worker.to_dict()), encoding="utf-8")
         aside.replace(self._path)
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ def _await_ready(count: int, reading: int, alive: set[int], stop: Event) -> None
         _reap(alive)
         if len(alive) < count:
             raise CustodyError(
-                "a worker ended before it was ready", code="serve.load", help=("custody serve … --workers 1",)
+                "a worker ended before it was ready", code="serve.load", help=("custody serve MODEL --workers 1",)
             )
 
 

@@ -27,7 +27,7 @@ ledger, before OUT appears.
 
 exit codes: 0 done, 1 the rows do not fit, 7 recorded here and not shared yet, 64 no such model or version"""
 
-NOT_SHARED = 7
+PARTLY = 7
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,35 +62,36 @@ def _consistent(args: argparse.Namespace) -> None:
 
 
 def _predicted(done: Predicted, shown: str, out: Output) -> int:
-    code = 0 if done.shared.landed else NOT_SHARED
+    code = 0 if done.shared.landed else PARTLY
     if out.json_mode:
         promoted = done.promoted
         value = {name: getattr(promoted, name) for name in ("model", "version", "run", "artifact")}
-        facts = {"rows": done.rows, "out": shown, "batches": _json(done.batches)}
-        out.json(value | facts | _shared_json(done.shared))
+        facts = {"rows": done.rows, "out": shown, "batches": batches_json(done.batches)}
+        out.json(value | facts | shared_json(done.shared))
         return code
     out.result(f"{shown}: {done.rows:,} predictions of {done.promoted.model} {done.promoted.version}")
-    _tell(done.batches, done.shared, out)
+    tell(done.batches, done.shared, out)
     return code
 
 
 def _sealed(done: Sealed, shared: Shared, out: Output) -> int:
-    code = 0 if shared.landed else NOT_SHARED
+    code = 0 if shared.landed else PARTLY
     if out.json_mode:
         damaged = [str(path) for path in done.damaged]
-        out.json({"batches": _json(done.batches), "damaged": damaged} | _shared_json(shared))
+        out.json({"batches": batches_json(done.batches), "damaged": damaged} | shared_json(shared))
         return code
     if not done.batches:
         out.result("Nothing to seal: no journal holds predictions that nobody writes to.")
     for batch in done.batches:
         out.result(f"{batch.model} {batch.version}: {batch.rows:,} predictions, {batch.first} to {batch.last}")
-    _tell(done.batches, shared, out)
+    tell(done.batches, shared, out)
     for path in done.damaged:
         out.complain(f"A part of {path} cannot be read; it was kept: its other predictions are sealed.")
     return code
 
 
-def _tell(batches: tuple[Batch, ...], shared: Shared, out: Output) -> None:
+def tell(batches: tuple[Batch, ...], shared: Shared, out: Output) -> None:
+    """Show which batches are recorded, and what of it is here only."""
     for batch in batches:
         out.result(f"  batch {batch.id}  {batch.rows:,} rows  sha256:{batch.content}  root {batch.root}")
     for line in shared.left_out:
@@ -100,9 +101,11 @@ def _tell(batches: tuple[Batch, ...], shared: Shared, out: Output) -> None:
         out.complain("   = help: custody sync")
 
 
-def _json(batches: tuple[Batch, ...]) -> list[dict[str, Any]]:
+def batches_json(batches: tuple[Batch, ...]) -> list[dict[str, Any]]:
+    """Return batches as JSON has them."""
     return [batch.to_dict() for batch in batches]
 
 
-def _shared_json(shared: Shared) -> dict[str, Any]:
+def shared_json(shared: Shared) -> dict[str, Any]:
+    """Return whether all is shared, as JSON has it."""
     return {"shared": shared.landed, "unshared": shared.reason or None}
