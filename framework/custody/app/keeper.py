@@ -42,13 +42,13 @@ class Keeper:
         if time.monotonic() < self._next:
             return
         self._try("record", self._record)
-        self._try("seal", self._seal)
+        self._try("seal", lambda: self._seal(apart=True))
         self._try("fetch", self._follow)
         self._next = time.monotonic() + _EVERY / 2
 
     def finish(self) -> None:
         """Seal all that the workers left, and record that nothing runs here any more."""
-        self._try("seal", self._seal)
+        self._try("seal", lambda: self._seal(apart=False))
         self._try("record", self._leave)
 
     def _record(self) -> None:
@@ -67,8 +67,8 @@ class Keeper:
             model, (stage, _) = self._recorded.popitem()
             deployed(self._project, model, Told(NONE, self._where, stage, remark="the server was stopped"))
 
-    def _seal(self) -> None:
-        sealed = seal(self._project, self._models)
+    def _seal(self, *, apart: bool) -> None:
+        sealed = seal(self._project, self._models, apart=apart)
         for path in sealed.damaged:
             self._say(f"a part of {path} cannot be read; it is kept, its other predictions are sealed")
         if sealed.batches:

@@ -12,14 +12,11 @@ from custody.app.project import Project
 from custody.app.promoted import find_promoted
 from custody.app.sealing import record_batches
 from custody.app.stage_edit import known_versions, model_state
-from custody.app.work import work
 from custody.domain.monitoring import Batch
 from custody.domain.ports import Shared
 from custody.domain.record import ModelState
 from custody.domain.serving import Promoted
 from custody.errors import UsageError
-
-_TAKE, _PEEK = "custody.app.score:take", "custody.app.score:peek"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,8 @@ def log_predictions(project: Project, model: str, data: Path, version: str | Non
     Its column `version` or `run` says what made each; where it has none, `version` does. Predictions that are recorded
     already are skipped. Raises UsageError for a version that there is not, ContractError for rows that cannot be.
     """
+    from custody.app import score
+
     require_ledger(project)
     project.ledger.fetch()
     state = model_state(project, model, "log-predictions")
@@ -56,14 +55,14 @@ def log_predictions(project: Project, model: str, data: Path, version: str | Non
         "timezone": project.config.timezone,
         "store": str(project.store.files.root),
     }
-    seen = work(project, _PEEK, payload, f"log-{model}")
+    seen = score.peek(payload)
     named_by, promoted = _promoted(project, state, seen["named"], version, data.name)
     near = batches(project, model, seen["first"], None)
     near = tuple(batch for batch in near if batch.first <= seen["last"])
     known = {batch.id: str(project.store.path(batch.content)) for batch in near if project.store.has(batch.content)}
     payload |= {"named_by": named_by, "known": list(known.values())}
     payload["promoted"] = {name: item.to_dict() for name, item in promoted.items()}
-    answer = work(project, _TAKE, payload, f"log-{model}")
+    answer = score.take(payload)
     recorded = record_batches(project, answer["batches"])
     unseen = tuple(batch.id for batch in near if batch.id not in known)
     facts = answer["rows"], answer["skipped"], recorded, tuple(answer["dropped"]), unseen

@@ -1,6 +1,6 @@
-"""The entries of the step processes that predict and seal: `predict`, `seal` and `take`, each from JSON to JSON.
+"""What predicts, seals and takes logs of predictions: entries from JSON to JSON, as step processes take them.
 
-They load models and read tables; nothing but digests and facts leaves them, and what they store. They import late.
+They load models and read tables; what leaves them is digests and facts, and what they store. They import late.
 """
 
 from __future__ import annotations

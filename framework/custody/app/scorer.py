@@ -11,6 +11,7 @@ from custody.app.score import loaded
 from custody.core.predictions import KEY
 from custody.domain.serving import Prediction, Promoted
 from custody.kit import frame, predictions, rows
+from custody.kit.absent import remember_absent
 from custody.serving.models import Answer
 
 
@@ -25,6 +26,7 @@ class ArtifactScorer:
             self._estimator = model.estimator
         # as in evaluation: the number of threads changes the last bits
         threadpoolctl.threadpool_limits(limits=1)
+        remember_absent("pandas")
         self._promoted = source.promoted
         self._classes = [frame.text_of(label) for label in source.promoted.classes]
 

@@ -41,10 +41,11 @@ def record_batches(project: Project, values: Iterable[Mapping[str, Any]]) -> tup
     return batches
 
 
-def seal(project: Project, models: Iterable[str] | None = None) -> Sealed:
+def seal(project: Project, models: Iterable[str] | None = None, *, apart: bool = False) -> Sealed:
     """Seal all segments that nobody writes to, of these models or of all; shares nothing.
 
-    Raises CustodyError where that fails; the journal keeps what is not sealed.
+    `apart`: in a process of its own, beside one that has other things to do. Raises CustodyError where that fails; the
+    journal keeps what is not sealed.
     """
     wanted = None if models is None else set(models)
     found = [folder for folder in journal.folders(journal_root(project)) if wanted is None or folder.name in wanted]
@@ -54,8 +55,14 @@ def seal(project: Project, models: Iterable[str] | None = None) -> Sealed:
         if not ours:
             return Sealed()
         payload = {"segments": [str(path) for path in ours], "store": str(project.store.files.root)}
-        answer = work(project, "custody.app.score:seal", payload, "seal")
+        answer = work(project, "custody.app.score:seal", payload, "seal") if apart else _here(payload)
         return _concluded(project, zip(ours, answer["segments"], strict=True))
+
+
+def _here(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    from custody.app import score
+
+    return score.seal(payload)
 
 
 def _concluded(project: Project, answers: Iterable[tuple[Path, Mapping[str, Any]]]) -> Sealed:

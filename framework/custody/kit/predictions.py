@@ -66,7 +66,12 @@ def arrow_type(kind: str) -> pa.DataType:
 
 def score(estimator: Any, values: NDArray[Any], promoted: Promoted) -> Predictions:
     """Return what the model answers for `values`; raises ContractError for an answer that is none."""
+    from sklearn.pipeline import Pipeline
+
     question = Question(promoted.task, promoted.classes, promoted.positive, ())
+    if type(estimator) is Pipeline and len(estimator) > 1:
+        # what the pipeline would do for the classes, and do again for their probabilities
+        estimator, values = estimator[-1], estimator[:-1].transform(values)
     return predict(estimator, values, np.zeros(len(values)), question)
 
 

@@ -71,6 +71,8 @@ def _covered(found: Verified) -> Iterator[tuple[str, str]]:
     judged = f"{plural(counts.get('verdicts', 0), 'verdict')} judged again"
     decided = f"{plural(counts.get('register', 0), 'version')}, {plural(counts.get('promotion', 0), 'promotion')}"
     yield "runs", f"{plural(counts.get('run', 0), 'run')}, {judged}; {decided}"
+    if sealed := counts.get("predictions", 0):
+        yield "served", f"{sealed:,} batch{'es' * (sealed != 1)} of predictions, their roots against the rows"
     tables = f", {plural(counts['tables'], 'table')} digested again" if counts["tables"] else ""
     hashed = f"{plural(counts['objects'], 'object')} ({counts['bytes']:,} bytes) hashed again{tables}"
     yield "bytes", hashed + (f"; not here: {_names(found.absent)}" if found.absent else "")
