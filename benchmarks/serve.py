@@ -74,9 +74,7 @@ def main() -> None:
     cpu = {which: statistics.median(cost for _, cost in rounds) for which, rounds in found.items()}
     for which, of in rates.items():
         middle, least, most = statistics.median(of), min(of), max(of)
-        print(
-            f"{which:>7} journal {middle:6,.0f} requests/s ({least:,.0f} to {most:,.0f}), {cpu[which]:.2f} ms CPU each"
-        )
+        print(f"{which:>7} journal {middle:6,.0f} requests/s ({least:,.0f} to {most:,.0f}), {cpu[which]:.2f} ms CPU")
     ratio = statistics.median(kept / plain for kept, plain in zip(rates["with"], rates["without"], strict=True))
     print(f"with / without  {ratio:.3f} of the requests/s, {cpu['with'] / cpu['without']:.3f} of the CPU")
     facts = {"clients": options.clients, "rows": options.rows, "ratio": ratio, "cpu_ms": cpu}

@@ -12,7 +12,7 @@ from custody.app.project import Project
 from custody.app.promoted import find_promoted
 from custody.app.sealing import record_batches
 from custody.app.stage_edit import known_versions, model_state
-from custody.domain.monitoring import Batch
+from custody.domain.batch import Batch
 from custody.domain.ports import Shared
 from custody.domain.record import ModelState
 from custody.domain.serving import Promoted
