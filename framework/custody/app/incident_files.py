@@ -56,12 +56,6 @@ def silences(files: Files) -> tuple[Flag, ...]:
     return tuple(sorted(found, key=lambda flag: (flag.at, flag.id), reverse=True))
 
 
-def flags_of(files: Files, incident_id: str) -> tuple[Flag, ...]:
-    """Return what may keep messages about an incident back: its acknowledgement, and all silences."""
-    acked = acknowledgement(files, incident_id)
-    return (*((acked,) if acked else ()), *silences(files))
-
-
 def receipts(files: Files, incident_id: str) -> dict[str, str]:
     """Return which messages about an incident have arrived: when, by key."""
     path = receipts_path(incident_id)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from custody.app.incident_facts import facts_of
-from custody.app.incident_files import flags_of, judged_windows, newest_month, recorded_incidents
+from custody.app.incident_files import acknowledgement, judged_windows, newest_month, recorded_incidents, silences
 from custody.app.outbox import enqueue
 from custody.app.project import Project
 from custody.app.run_windows import run_windows
@@ -61,7 +61,8 @@ def audience_of(project: Project, spec: Spec, incident: Incident) -> Audience:
     named = {name for item in alerting for name in item.channels}
     channels = {name: channel.level for name, channel in spec.config.channels.items() if name in named}
     repeat = min((item.repeat for item in alerting), default=0.0)
-    return Audience(project.now(), channels, repeat, flags_of(project.ledger.files, incident.id))
+    files = project.ledger.files
+    return Audience(project.now(), channels, repeat, acknowledgement(files, incident.id), silences(files))
 
 
 def _told(

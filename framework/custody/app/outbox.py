@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from custody import __version__
+from custody.app.branch import require_ledger
 from custody.app.incident_files import decode_incident, receipts
 from custody.app.project import Project
 from custody.app.who import source_of
@@ -34,13 +35,17 @@ _MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one delivery did: messages `sent`, put off (`failed`), given up (`dead`); `waiting` are left for later."""
+    """What one delivery did: messages `sent`, put off (`failed`), given up (`dead`); `waiting` are left for later.
+
+    `record` is the commit that says what arrived; where it could not be shared, `unshared` says why.
+    """
 
     sent: tuple[Queued, ...] = ()
     failed: tuple[Queued, ...] = ()
     dead: tuple[Queued, ...] = ()
     waiting: int = 0
     record: str | None = None
+    unshared: str = ""
 
 
 def outbox_of(project: Project) -> Outbox:
@@ -101,6 +106,20 @@ def deliver(project: Project, environ: Mapping[str, str]) -> Delivery:
     waiting = sum(item.waiting for item in outbox.all())
     sent, failed, dead = (tuple(items) for items in ended.values())
     return Delivery(sent, failed, dead, waiting, record)
+
+
+def deliver_now(project: Project, environ: Mapping[str, str], *, again: bool = False) -> Delivery:
+    """Deliver, with what others recorded, and share what arrived; `again`: also what was given up."""
+    require_ledger(project)
+    project.ledger.fetch()
+    outbox = outbox_of(project)
+    if again and outbox.there:
+        outbox.revive(_now(project))
+    done = deliver(project, environ)
+    if done.record is None:
+        return done
+    shared = project.ledger.share()
+    return replace(done, unshared="" if shared.landed else shared.reason)
 
 
 def _send(project: Project, outbox: Outbox, item: Queued, environ: Mapping[str, str]) -> tuple[str, Queued]:

@@ -29,7 +29,7 @@ GROUPS = (
     ("What is in use", ("promote", "predict", "serve", "log-predictions", "deployed", "find")),
     ("What happened", ("log", "runs", "compare", "show", "as-of", "explain")),
     ("What changed, and what it touches", ("why", "bisect", "impact", "retrain")),
-    ("Is it still right", ("monitor", "verify", "reproduce")),
+    ("Is it still right", ("monitor", "incident", "ack", "silence", "postmortem", "verify", "reproduce")),
     ("The machinery", ("doctor", "sync", "ledger", "store", "comment", "deploy", "bundle", "completion")),
 )
 """All other verbs, grouped by the question they answer."""

@@ -19,14 +19,15 @@ _PARTS = 4
 class Audience:
     """Who may be told of an incident: its channels, each with the least level that it hears of.
 
-    `repeat` is the seconds after which an alert that nobody acknowledged is sent again, `flags` are all
-    acknowledgements and silences, `at` is the time.
+    `repeat` is the seconds after which an alert that nobody acknowledged is sent again, `taken` the last
+    acknowledgement of it, `silences` are all that there are, `at` is the time.
     """
 
     at: str
     channels: Mapping[str, Level] = field(default_factory=dict)
     repeat: float = DAY
-    flags: Sequence[Flag] = ()
+    taken: Flag | None = None
+    silences: Sequence[Flag] = ()
 
 
 def tell(incident: Incident, before: Incident | None, audience: Audience) -> Incident:
@@ -36,7 +37,7 @@ def tell(incident: Incident, before: Incident | None, audience: Audience) -> Inc
     2. It is over: those who heard of it; all, where it came and went unseen. None where it goes on in another one.
     3. Anything else is only recorded.
     """
-    quiet = silenced(incident, audience.flags, audience.at)
+    quiet = silenced(incident, audience.silences, audience.at)
     if not incident.firing:
         heard = incident.told or (() if before else _hearing(incident, audience))
         return _to(incident, () if quiet or "merged" in incident.facts else heard)
@@ -48,12 +49,12 @@ def tell(incident: Incident, before: Incident | None, audience: Audience) -> Inc
 
 def due(incident: Incident, audience: Audience) -> Incident | None:
     """Return the next revision of an open alert that is to be said again, or was kept back; None: not now."""
-    if not incident.firing or incident.level is not Level.ALERT or silenced(incident, audience.flags, audience.at):
+    if not incident.firing or incident.level is not Level.ALERT or silenced(incident, audience.silences, audience.at):
         return None
     waited = incident.paged is None or (
         audience.repeat > 0
         and _moment(audience.at) - _moment(incident.paged) >= timedelta(seconds=audience.repeat)
-        and not acknowledged(incident, audience.flags, audience.at)
+        and not acknowledged(incident, audience.taken, audience.at)
     )
     to = _hearing(incident, audience)
     if not waited or not to:
@@ -61,21 +62,27 @@ def due(incident: Incident, audience: Audience) -> Incident | None:
     return _paged(_to(replace(incident, revision=incident.revision + 1), to), audience)
 
 
-def acknowledged(incident: Incident, flags: Iterable[Flag], at: str) -> Flag | None:
-    """Return the acknowledgement that holds: made after what paged last, and not over yet; None: there is none."""
-    since = _moment(incident.paged) if incident.paged else None
-    for flag in flags:
-        if flag.match == incident.id and _active(flag, at) and (since is None or _moment(flag.at) >= since):
-            return flag
-    return None
+def acknowledged(incident: Incident, taken: Flag | None, at: str) -> bool:
+    """Whether the last acknowledgement holds: it was made after what paged last, and is not over."""
+    if taken is None or not active(taken, at):
+        return False
+    return incident.paged is None or _moment(taken.at) >= _moment(incident.paged)
 
 
-def silenced(incident: Incident, flags: Iterable[Flag], at: str) -> bool:
-    """Whether silences match all that makes the incident as bad as it is, in each of its models."""
-    active = [flag for flag in flags if flag.match != incident.id and _active(flag, at)]
+def silenced(incident: Incident, silences: Iterable[Flag], at: str) -> bool:
+    """Whether silences match the incident, or all that makes it as bad as it is in each of its models."""
+    now = [flag for flag in silences if active(flag, at)]
     loud = [signal for signal in incident.signals if signal.level is incident.level] or list(incident.signals)
-    return bool(active) and all(
-        any(matches(flag.match, model, signal) for flag in active) for signal in loud for model in incident.models
+    return any(flag.match == incident.id for flag in now) or (
+        bool(now)
+        and all(any(matches(flag.match, model, signal) for flag in now) for signal in loud for model in incident.models)
+    )
+
+
+def covers(pattern: str, incident: Incident) -> bool:
+    """Whether a silence names the incident, or any of its signals."""
+    return pattern == incident.id or any(
+        matches(pattern, model, signal) for model in incident.models for signal in incident.signals
     )
 
 
@@ -87,7 +94,8 @@ def matches(pattern: str, model: str, signal: Signal) -> bool:
     return len(parts) <= _PARTS and all(one in {ANY, other} for one, other in zip(wanted, found, strict=True))
 
 
-def _active(flag: Flag, at: str) -> bool:
+def active(flag: Flag, at: str) -> bool:
+    """Whether an acknowledgement or a silence is not over."""
     return flag.until is None or _moment(at) < _moment(flag.until)
 
 

@@ -113,11 +113,14 @@ class Outbox:
         """Send it no more."""
         self._end("dead = ?, attempts = attempts + 1, leased = 0", why, key)
 
-    def revive(self) -> int:
-        """Let what was given up be sent again at once; return how many messages."""
+    def revive(self, now: float) -> int:
+        """Let what was given up be sent again from now on, for another day; return how many messages."""
         with self._open() as database:
-            sql = "UPDATE messages SET dead = NULL, error = NULL, due = 0, attempts = 0 WHERE dead IS NOT NULL"
-            return database.execute(sql).rowcount
+            sql = (
+                "UPDATE messages SET dead = NULL, error = NULL, due = ?1, made = ?1, attempts = 0"
+                " WHERE dead IS NOT NULL"
+            )
+            return database.execute(sql, (now,)).rowcount
 
     def unreceipted(self) -> tuple[Queued, ...]:
         """Return what was delivered and is not on the ledger yet, the oldest first."""

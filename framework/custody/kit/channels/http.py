@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +70,7 @@ def exchange(request: Request) -> Answer:
     until = time.monotonic() + _ALL * request.timeout
     try:
         with (
-            httpx.Client(timeout=request.timeout, follow_redirects=False) as client,
+            httpx.Client(timeout=request.timeout, follow_redirects=False, verify=_trusted()) as client,
             client.stream(
                 request.method, request.url, content=request.content, headers=dict(request.headers)
             ) as answer,
@@ -81,6 +83,14 @@ def exchange(request: Request) -> Answer:
     except httpx.HTTPError as error:
         # not what the error says, which may hold the address
         raise DeliveryError(f"the receiver cannot be reached: {type(error).__name__}", again=True) from None
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return what certificates are checked by; reading the authorities takes longer than a message."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _bounded(answer: Any, until: float) -> bytes:
