@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from custody.app.flag import Flagged, acknowledge, silence
 from custody.app.incident_files import recorded_incidents
 from custody.app.incidents import update
-from custody.app.outbox import Delivery, deliver
+from custody.app.outbox import Delivery, deliver_now
 from custody.app.project import Project, open_project
 from custody.core.jsonfile import json_bytes
 from custody.domain.monitoring import Health, Incident, Judged, Signal, Window
@@ -55,6 +57,11 @@ class Alerting:
         }
         return cls(Repository.create(folder, watched))
 
+    def copy(self, folder: Path) -> Alerting:
+        """Return the same project in another folder."""
+        shutil.copytree(self.repository.root, folder / "project")
+        return replace(self, repository=replace(self.repository, root=folder / "project"), environ={})
+
     @property
     def project(self) -> Project:
         return replace(open_project(self.repository.root), clock=lambda: self.now)
@@ -78,10 +85,19 @@ class Alerting:
         with project.ledger:
             return update(project, project.load_valid("HEAD"), models)
 
-    def deliver(self) -> Delivery:
+    def deliver(self, *, again: bool = False) -> Delivery:
         project = self.project
         with project.ledger:
-            return deliver(project, {**os.environ, **self.environ})
+            return deliver_now(project, {**os.environ, **self.environ}, again=again)
+
+    def flag(self, verb: str, what: str, *arguments: str) -> Flagged:
+        """Acknowledge or silence, as the verb of that name does."""
+        options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+        use = {"ack": acknowledge, "silence": silence}[verb]
+        project = self.project
+        with project.ledger:
+            off = "--off" in arguments
+            return use(project, what, options.get("--until"), options.get("--reason", ""), off=off)
 
     def incidents(self) -> tuple[Incident, ...]:
         project = self.project

@@ -1,23 +1,287 @@
-"""From judged windows to messages: records, pages, the outbox, and what became of a message."""
+"""From judged windows to messages: records, pages, the outbox, and what becomes of a message when a receiver fails."""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from tests.integration.alerting import NULLS, Alerting, day
+import pytest
 
-FILE = "  pager: {uses: file, with: {path: alerts.jsonl}}\n"
+from custody.app.doctor import doctor
+from custody.app.outbox import outbox_of
+from custody.domain.monitors import Level
+from custody.errors import LedgerError
+from tests.integration.alerting import BIAS, DRIFT, NULLS, Alerting, day
+from tests.unit.kit.receivers import DROP, HANG, Receiver, receiving
+
+CHANNELS = """\
+  pager: {uses: webhook, with: {url: "env:PAGER_URL", secret: "env:PAGER_SECRET", timeout: 0.2}}
+  log: {uses: file, with: {path: alerts.jsonl}}
+"""
+BOTH = "every: day\nalert: {channels: [pager, log], runbook: runbook.md}\n"
+SECRET = "a-long-secret"
 
 
-def test_one_incident_one_page_and_its_end(tmp_path: Path) -> None:
-    made = Alerting.create(tmp_path, FILE)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Alerting:
+    return Alerting.create(tmp_path_factory.mktemp("alerts"), CHANNELS, {"models/risk/monitors.yaml": BOTH})
+
+
+@pytest.fixture
+def made(project: Alerting, tmp_path: Path) -> Alerting:
+    return project.copy(tmp_path)
+
+
+@pytest.fixture
+def receiver(made: Alerting) -> Iterator[Receiver]:
+    with receiving() as found:
+        made.environ = {"PAGER_URL": found.url, "PAGER_SECRET": SECRET}
+        yield found
+
+
+def lines(made: Alerting) -> list[dict[str, Any]]:
+    path = made.repository.root / "alerts.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def said(receiver: Receiver) -> list[tuple[str, int]]:
+    return [(item.json["action"], item.json["revision"]) for item in receiver.got]
+
+
+def twenty(made: Alerting) -> list[str]:
+    """Open 20 incidents, one a day of bad nulls and two clean ones after it; return the keys of their messages."""
+    for number in range(1, 29, 3):
+        made.judge(day(number, NULLS))
+        made.judge(day(number + 1), day(number + 2))
+    return [item.message.key for item in outbox_of(made.project).all() if item.channel == "pager"]
+
+
+def test_one_incident_is_one_page_and_its_end_is_said_once(made: Alerting, receiver: Receiver) -> None:
     (opened,) = made.judge(day(20, NULLS))
-    assert (opened.pages, opened.to) == (1, ("pager",))
-    assert made.deliver().sent
+    assert (opened.pages, opened.to) == (1, ("log", "pager"))
+    made.deliver()
     assert made.judge(day(21, NULLS)) == ()
     assert made.update(["risk"]) == ()
-    assert made.judge(day(22), day(23))[0].firing is False
+    assert not made.deliver().sent
+    (over,) = made.judge(day(22), day(23))
+    assert not over.firing
     made.deliver()
-    lines = [json.loads(line) for line in (made.repository.root / "alerts.jsonl").read_text().splitlines()]
-    assert [(item["action"], item["revision"]) for item in lines] == [("trigger", 1), ("resolve", 2)]
+    assert said(receiver) == [("trigger", 1), ("resolve", 2)]
+    assert [item["title"] for item in lines(made)] == [
+        "alert risk: nulls income 0.31 > 0.1 since 2026-11-20 (pages risk)",
+        "resolved risk: nulls income 0.31 > 0.1, 2026-11-20 to 2026-11-21",
+    ]
+    assert made.repository.subjects()[1:] == [
+        "monitor: 1 windows",
+        "alert risk: nulls income 0.31 > 0.1 since 2026-11-20 (pages risk)",
+        f"told log, pager of incident {opened.id}",
+        "monitor: 1 windows",
+        "monitor: 2 windows",
+        "resolved risk: nulls income 0.31 > 0.1, 2026-11-20 to 2026-11-21",
+        f"told log, pager of incident {opened.id}",
+    ]
+
+
+def test_the_screen_goes_with_the_message_and_no_secret_anywhere(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, NULLS))
+    made.deliver()
+    text = receiver.got[0].json["text"]
+    assert "models/risk/runbook.md at" in text
+    assert "Call lending first." in text
+    assert SECRET not in made.repository.git("log", "-p", "mlops/ledger")
+    assert receiver.url not in made.repository.git("log", "-p", "mlops/ledger")
+    assert SECRET.encode() not in (made.repository.root / ".git/custody/outbox.db").read_bytes()
+
+
+def test_drift_of_inputs_is_a_ticket_and_pages_nobody(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, DRIFT))
+    (opened,) = made.judge(day(21, DRIFT))
+    assert (opened.level, opened.pages, opened.to) == (Level.WARN, 0, ("log",))
+    made.deliver()
+    assert (said(receiver), len(lines(made))) == ([], 1)
+    (risen,) = made.judge(day(22, DRIFT, replace(BIAS, at_once=True)))
+    assert (risen.level, risen.pages, risen.to) == (Level.ALERT, 1, ("log", "pager"))
+
+
+def test_it_is_said_again_after_a_day_unless_somebody_has_taken_it_on(made: Alerting, receiver: Receiver) -> None:
+    (opened,) = made.judge(day(20, NULLS))
+    made.later(hours=23)
+    assert made.update(["risk"]) == ()
+    made.later(hours=1)
+    (again,) = made.update(["risk"])
+    assert (again.revision, again.pages) == (2, 2)
+    made.flag("ack", opened.id)
+    made.later(hours=25)
+    assert made.update(["risk"]) == ()
+    made.flag("ack", opened.id, "--off")
+    assert made.update(["risk"])[0].pages == 3
+    made.deliver()
+    assert said(receiver) == [("trigger", 1), ("trigger", 2), ("trigger", 3)][-len(said(receiver)) :]
+
+
+def test_what_is_silenced_is_recorded_and_sends_nothing_until_the_silence_ends(
+    made: Alerting, receiver: Receiver
+) -> None:
+    made.flag("silence", "risk|nulls", "--until", "2d", "--reason", "known")
+    (opened,) = made.judge(day(20, NULLS))
+    assert (opened.to, opened.pages) == ((), 0)
+    made.later(hours=47)
+    assert made.update(["risk"]) == ()
+    made.later(hours=2)
+    (told,) = made.update(["risk"])
+    assert (told.to, told.pages) == (("log", "pager"), 1)
+    made.deliver()
+    assert said(receiver) == [("trigger", 2)]
+
+
+@pytest.mark.parametrize("trouble", [500, 503, DROP, HANG])
+def test_a_receiver_that_is_down_for_ten_minutes_misses_nothing(
+    made: Alerting, receiver: Receiver, trouble: Any
+) -> None:
+    keys = twenty(made)
+    assert len(keys) == 20
+    receiver.always = trouble
+    end = made.now + timedelta(minutes=10)
+    while made.now < end:
+        made.deliver()
+        made.later(minutes=1)
+    receiver.always = 200
+    receiver.answers = [DROP] * 3
+    before = len(receiver.got)
+    for _ in range(40):
+        made.deliver()
+        made.later(minutes=1)
+    assert set(receiver.keys) == set(keys), "nothing is lost, and nothing is made up"
+    taken = receiver.keys[before:]
+    assert len(taken) == len(keys) + 3, "three answers were lost, and those messages came again with the same keys"
+    assert not [item for item in outbox_of(made.project).all() if item.waiting]
+    order = [(item.json["incident"], item.json["revision"]) for item in receiver.got[before:]]
+    assert list(dict.fromkeys(order)) == sorted(dict.fromkeys(order), key=order.index)
+    for incident in {name for name, _ in order}:
+        revisions = [number for name, number in order if name == incident]
+        assert revisions == sorted(revisions), "an incident is heard of in order"
+
+
+def test_a_receiver_that_asks_for_patience_gets_it(made: Alerting, receiver: Receiver) -> None:
+    receiver.answers = [(429, {"Retry-After": "1200"})]
+    made.judge(day(20, NULLS))
+    made.deliver()
+    made.later(minutes=19)
+    made.deliver()
+    assert len(receiver.got) == 1
+    made.later(minutes=2)
+    made.deliver()
+    assert receiver.keys[0] == receiver.keys[1]
+
+
+def test_what_a_receiver_refuses_is_given_up_and_doctor_says_so(made: Alerting, receiver: Receiver) -> None:
+    receiver.always = 404
+    made.judge(day(20, NULLS))
+    assert [item.dead for item in made.deliver().dead] == ["the receiver refuses it with 404"]
+    made.later(hours=1)
+    assert not made.deliver().dead
+    assert len(receiver.got) == 1
+    (check,) = [item for item in doctor(made.project) if item.name == "alerts"]
+    assert (str(check.standing), check.help) == ("fail", "custody incident deliver --again")
+    receiver.always = 200
+    made.deliver(again=True)
+    assert len(set(receiver.keys)) == 1
+    assert [str(item.standing) for item in doctor(made.project) if item.name == "alerts"] == ["ok"]
+
+
+def test_after_a_day_a_message_is_given_up(made: Alerting, receiver: Receiver) -> None:
+    receiver.always = 500
+    made.judge(day(20, NULLS))
+    made.deliver()
+    for _ in range(5):
+        made.later(hours=6)
+        made.deliver()
+    found = [item for item in outbox_of(made.project).all() if item.channel == "pager"]
+    assert [item.dead for item in found] == ["not delivered within a day: the receiver answers 500"]
+
+
+def test_a_variable_that_is_not_set_waits_for_a_machine_that_has_it(made: Alerting, receiver: Receiver) -> None:
+    kept, made.environ = made.environ, {}
+    made.judge(day(20, NULLS))
+    assert [item.error for item in made.deliver().failed] == ["the variable PAGER_URL is not set here"]
+    made.environ = kept
+    made.later(minutes=2)
+    made.deliver()
+    assert said(receiver) == [("trigger", 1)]
+
+
+def test_a_lost_outbox_is_filled_again_and_says_only_what_has_not_arrived(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(17, NULLS))
+    made.judge(day(18), day(19))
+    made.deliver()
+    receiver.always = 500
+    made.judge(day(20, NULLS))
+    made.deliver()
+    key = receiver.keys[-1]
+    outbox = made.repository.root / ".git/custody/outbox.db"
+    for loss in (outbox.unlink, lambda: outbox.write_bytes(b"damaged" * 1000)):
+        loss()
+        receiver.got.clear()
+        made.deliver()
+        assert receiver.keys == [key]
+    outbox.unlink()
+    receiver.got.clear()
+    made.later(hours=25)
+    made.deliver()
+    assert receiver.got == [], "what is older than a day is not sent"
+
+
+def test_a_process_that_dies_after_the_record_is_made_up_for(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, NULLS))
+    (made.repository.root / ".git/custody/outbox.db").unlink()
+    made.deliver()
+    assert said(receiver) == [("trigger", 1)]
+
+
+def test_several_processes_send_a_message_once(made: Alerting, receiver: Receiver) -> None:
+    keys = twenty(made)
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            made.deliver()
+        except LedgerError:
+            pass  # another one records what arrived
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert sorted(receiver.keys) == sorted(keys)
+
+
+def test_a_message_that_somebody_died_with_is_sent_when_the_lease_is_over(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, NULLS))
+    outbox = outbox_of(made.project)
+    for _ in range(2):
+        outbox.take(made.now.timestamp(), 300.0)
+    assert not made.deliver().sent
+    made.later(minutes=5)
+    assert len(made.deliver().sent) == 2
+    assert len(receiver.got) == 1
+
+
+def test_a_channel_that_is_gone_is_given_up(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, NULLS))
+    made.repository.write(
+        ".mlops/config.yaml", made.repository.git("show", "HEAD:.mlops/config.yaml").split("channels")[0]
+    )
+    assert {item.dead for item in made.deliver().dead} == {
+        "there is no channel log in .mlops/config.yaml",
+        "there is no channel pager in .mlops/config.yaml",
+    }
+    assert receiver.got == []

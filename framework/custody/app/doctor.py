@@ -22,6 +22,7 @@ from custody.git.identity import find_identity
 from custody.git.refs import read_ref
 from custody.git.settings import NOTES_REF, missing_settings, set_reading
 from custody.ledger.intents import Intents
+from custody.ledger.outbox import Outbox
 
 _GIT = (2, 30)
 _FREE = 2**30
@@ -75,6 +76,7 @@ def _checks(project: Project) -> Iterator[Check]:
         ("disk", _disk),
         ("lock file", _lock),
         ("left over", _left_over),
+        ("alerts", _alerts),
         ("fsync", _fsync),
     )
     for name, check in rows:
@@ -277,6 +279,25 @@ def _left_over(project: Project) -> Iterator[Check]:
         yield Check("left over", Standing.NOTE, text, "custody apply")
     if not locks and not dead:
         yield Check("left over", Standing.OK, "no lock and no unfinished run was left behind")
+
+
+def _alerts(project: Project) -> Iterator[Check]:
+    messages = Outbox(project.worktree.common_dir).all()
+    dead = [item for item in messages if item.dead]
+    waiting = [item for item in messages if item.waiting]
+    late = [item for item in waiting if item.attempts]
+    if dead:
+        text = f"{len(dead)} messages were given up, the last one through {dead[-1].channel}: {dead[-1].dead}"
+        yield Check("alerts", Standing.FAIL, text, "custody incident deliver --again")
+    if late:
+        text = f"{len(late)} messages have not arrived yet, the first one through {late[0].channel}: {late[0].error}"
+        yield Check("alerts", Standing.FAIL, text, "custody incident deliver")
+    elif waiting:
+        yield Check("alerts", Standing.NOTE, f"{len(waiting)} messages wait to be sent", "custody incident deliver")
+    elif not dead and messages:
+        yield Check("alerts", Standing.OK, f"all {len(messages)} messages of the last days have arrived")
+    elif not dead and project.config.channels:
+        yield Check("alerts", Standing.OK, "no message waits")
 
 
 def _fsync(project: Project) -> Iterator[Check]:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_string
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from custody.domain.channels import DeliveryError, Message
 from custody.kit.channels import Sender, channel
+from tests.unit.kit.issues import REPOSITORY, TOKEN, Host, hosting
 from tests.unit.kit.receivers import DROP, HANG, Mailbox, Receiver, certificate, mailing, receiving
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -193,3 +195,62 @@ def test_recipients_that_are_refused_are_told(mailbox: Mailbox, pem: Path) -> No
 
 def test_there_is_no_other_channel(tmp_path: Path) -> None:
     assert not failure("pigeon", tmp_path).again
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with hosting() as made:
+        yield made
+
+
+def issue(host: Host, root: Path, **changes: Any) -> None:
+    settings = {"repository": REPOSITORY, "token": TOKEN, "api": host.api}
+    channel("github")(replace(MESSAGE, **changes), settings, Sender(root, AT, "custody/0"))
+
+
+def test_an_incident_is_one_issue_that_is_commented_on_and_closed(host: Host, tmp_path: Path) -> None:
+    issue(host, tmp_path)
+    issue(host, tmp_path, key="k2", revision=2, title="alert churn: worse")
+    issue(host, tmp_path, key="k3", revision=3, action="resolve", title="resolved churn")
+    issue(host, tmp_path, incident="another", key="k4")
+    first, second = host.issues
+    assert (first["title"], first["state"], first["labels"]) == (MESSAGE.title, "closed", ["custody"])
+    assert "owner growth & co" in first["body"]
+    assert [item["body"].splitlines()[0] for item in host.comments[1]] == [
+        "**alert churn: worse**",
+        "**resolved churn**",
+    ]
+    assert second["state"] == "open"
+
+
+def test_what_was_said_is_not_said_again(host: Host, tmp_path: Path) -> None:
+    for _ in range(2):
+        issue(host, tmp_path)
+        issue(host, tmp_path, key="k2", action="resolve")
+    issue(host, tmp_path, key="k3")
+    assert len(host.issues) == 1
+    assert len(host.comments[1]) == 2
+    assert host.issues[0]["state"] == "open", "it fires again"
+
+
+def test_an_issue_that_only_copies_the_mark_is_none_of_ours(host: Host, tmp_path: Path) -> None:
+    host.issues.append(
+        {"number": 1, "state": "open", "comments": 0, "labels": [], "body": "<!-- custody incident 3f2a9c1b77aa -->"}
+    )
+    issue(host, tmp_path)
+    assert len(host.issues) == 2
+
+
+def test_a_host_that_fails_in_between_is_asked_again(host: Host, tmp_path: Path) -> None:
+    host.failures = [502]
+    with pytest.raises(DeliveryError) as caught:
+        issue(host, tmp_path)
+    assert caught.value.again
+    with pytest.raises(DeliveryError) as caught:
+        channel("github")(
+            MESSAGE, {"repository": REPOSITORY, "token": SECRET, "api": host.api}, Sender(tmp_path, AT, "")
+        )
+    assert not caught.value.again
+    assert SECRET not in caught.value.reason
+    issue(host, tmp_path)
+    assert len(host.issues) == 1
