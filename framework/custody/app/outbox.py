@@ -66,7 +66,7 @@ def messages(incident: Incident, made: float) -> Iterator[tuple[str, Message]]:
         yield (
             channel,
             Message(
-                key=message_key(incident, channel),
+                key=message_key(incident.id, str(incident.state), incident.revision, channel),
                 incident=incident.id,
                 revision=incident.revision,
                 action="trigger" if incident.firing else "resolve",
@@ -168,18 +168,26 @@ def _fill(project: Project, outbox: Outbox) -> None:
     """
     now, landed = _now(project), project.ledger.remote is not None
     own = {entry.commit for entry in project.ledger.pending()} if landed else set()
-    told: dict[str, dict[str, str]] = {}
+    known = outbox.keys() if outbox.there else frozenset()
     for entry in _alerts(project, now - GIVE_UP):
         made = datetime.fromisoformat(entry.at).timestamp()
         if landed and entry.commit not in own and now - made < GRACE:
             continue
-        incident = _incident(project, entry)
-        if incident is None:
+        missing = _keys(entry) - known
+        if not missing or missing <= set(receipts(project.ledger.files, entry.trailer("Incident") or "")):
             continue
-        arrived = told.setdefault(incident.id, receipts(project.ledger.files, incident.id))
-        for channel, message in messages(incident, made):
-            if message.key not in arrived:
+        incident = _incident(project, entry)
+        arrived = receipts(project.ledger.files, incident.id) if incident else {}
+        for channel, message in messages(incident, made) if incident else ():
+            if message.key in missing and message.key not in arrived:
                 outbox.put(message, channel, made)
+
+
+def _keys(entry: Entry) -> frozenset[str]:
+    """Return the keys of the messages of a record, from its trailers alone."""
+    name, state, revision = (entry.trailer(key) or "" for key in ("Incident", "State", "Revision"))
+    number = int(revision) if revision.isdigit() else 0
+    return frozenset(message_key(name, state, number, channel) for channel in (entry.trailer("To") or "").split())
 
 
 def _alerts(project: Project, since: float) -> Iterator[Entry]:

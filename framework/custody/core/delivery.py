@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from custody.digest import digest
-from custody.domain.monitoring import Incident
 
 GIVE_UP = 86400.0
 """Seconds after which a message is not sent any more."""
@@ -17,9 +16,9 @@ _FIRST, _LONGEST = 60.0, 900.0
 _JITTER = 0.1
 
 
-def message_key(incident: Incident, channel: str) -> str:
+def message_key(incident: str, state: str, revision: int, channel: str) -> str:
     """Return what is the same for each attempt at one message, in whatever clone."""
-    return digest([incident.id, str(incident.state), incident.revision, channel])[:32]
+    return digest([incident, state, revision, channel])[:32]
 
 
 def next_attempt(key: str, attempts: int, now: float, after: float | None = None) -> float:

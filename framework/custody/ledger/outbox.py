@@ -135,6 +135,11 @@ class Outbox:
         """Return all messages that are known, the oldest first; none where there is no outbox."""
         return self._select("1") if self.there else ()
 
+    def keys(self) -> frozenset[str]:
+        """Return the keys of all messages that are known."""
+        with self._open() as database:
+            return frozenset(row[0] for row in database.execute("SELECT key FROM messages"))
+
     def forget(self, before: float) -> None:
         """Drop what was delivered and is on the ledger, or was given up, and was made before a time."""
         with self._open() as database:
