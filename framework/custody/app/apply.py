@@ -170,15 +170,22 @@ def _engine(project: Project, options: ApplyOptions, say: Callable[[str], None])
         yield engine
 
 
-def engine_for(project: Project, name: str, jobs: int, say: Callable[[str], None] = lambda _: None) -> Engine:
-    """Return the engine called `name`, for `jobs` steps at a time; `say` hears of a slow first start."""
+def engine_for(
+    project: Project, name: str, jobs: int, say: Callable[[str], None] = lambda _: None, *, flow: str = "apply"
+) -> Engine:
+    """Return the engine called `name`, for `jobs` steps at a time; `say` hears of a slow first start.
+
+    `flow` is what its runs are called, where they are shown.
+    """
     if name == "inline":
         from custody.engine.inline import InlineEngine
 
         return InlineEngine(jobs, project.state_dir, preload=PRELOAD)
     from custody.engine.prefect import PrefectEngine
 
-    return PrefectEngine(jobs, project.state_dir, preload=PRELOAD, say=say)
+    made = PrefectEngine(jobs, project.state_dir, preload=PRELOAD, say=say)
+    made.flow = flow
+    return made
 
 
 def _record_data(project: Project, prepared: Prepared, recorder: Recorder) -> Iterator[str]:

@@ -143,7 +143,7 @@ def prepare(work: Work) -> StepOutput:
     """Fit the transformer on the training rows."""
     rows = _rows(work, "train")
     context = training.PrepareContext(work.features, rows.kinds, work.seed, work.inputs["task"], work.inputs["target"])
-    with _one_thread(work):
+    with one_thread(work):
         fitted = training.fit_transformer(
             work.inputs["uses"],
             work.inputs["with"],
@@ -163,7 +163,7 @@ def train(work: Work) -> StepOutput:
     task = work.inputs["task"]
     if task == "classification" and len(set(rows.labels.tolist())) < 2:  # noqa: PLR2004
         raise ContractError(f"target {work.inputs['target']} has one class in the {len(rows.labels):,} training rows")
-    with _one_thread(work):
+    with one_thread(work):
         prepared = training.transform(transformer.estimator, rows.values, work.features, work.code)
         columns = training.column_names(transformer.estimator, work.features, prepared.shape[1])
         context = training.TrainContext(prepared, rows.labels, work.seed, task, rows.classes, work.features, columns)
@@ -198,7 +198,7 @@ def evaluate(work: Work) -> StepOutput:
     slices, key = tuple(work.inputs["slices"]), work.settings.get("key")
     rows = _rows(work, "test", loaded.meta["kinds"], others=(*slices, *([key] if key else [])))
     question = evaluation.Question.of(work.inputs["task"], loaded.meta["classes"], work.inputs["positive"], slices)
-    with _one_thread(work):
+    with one_thread(work):
         found = evaluation.predict(loaded.estimator, rows.values, rows.labels, question)
     facts = evaluation.summary(found, rows.table, question)
     keys = rows.table.column(key) if key else None
@@ -243,7 +243,7 @@ def _rows(work: Work, side: str, kinds: Collection[str] | None = None, others: C
     )
 
 
-def _one_thread(work: Work) -> Any:
+def one_thread(work: Work) -> Any:
     """Limit BLAS and OpenMP, whose number of threads changes the last bits; also where the process was not told to."""
     import sklearn.ensemble  # noqa: F401  (only libraries that are loaded can be limited)
     import threadpoolctl

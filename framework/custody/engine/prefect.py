@@ -32,7 +32,7 @@ _FLOW_END = 10.0
 class PrefectEngine:
     """Runs up to `jobs` steps at a time as tasks of one flow run a graph; history and logs in `state_dir/prefect`.
 
-    `say` gets a line where the start takes longer than usual.
+    `say` gets a line where the start takes longer than usual. `flow` is what the flow runs are called.
     """
 
     name = "prefect"
@@ -47,6 +47,7 @@ class PrefectEngine:
         retry_delay: float = RETRY_DELAY,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.flow = "apply"
         self._jobs = max(1, jobs)
         self._home = state_dir.resolve() / "prefect"
         self._retry_delay = retry_delay
@@ -102,7 +103,7 @@ class PrefectEngine:
         try:
             flow = self._imported.result()
             run = flow.Run(wave, self._jobs, pool, self._retry_delay, server.alive, self._count)
-            flow.execute(run, "apply", server.url, server.auth)
+            flow.execute(run, self.flow, server.url, server.auth)
         except Exception as error:  # noqa: BLE001 - whatever Prefect raises, the steps are to be run
             wave.note(f"Prefect failed ({one_line(error)}): going on without it")
         wave.run(self._jobs, pool.launch)

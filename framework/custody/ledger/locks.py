@@ -40,12 +40,25 @@ def apply_lock(common_dir: Path, wait: float = 0.0) -> Iterator[None]:
 
     Raises LockedError that names who holds it and since when, LedgerError where the lock file cannot be made.
     """
-    handle = _open(common_dir, "apply.lock")
+    with _held(common_dir, "apply.lock", "an apply", wait):
+        yield
+
+
+@contextmanager
+def sweep_lock(common_dir: Path) -> Iterator[None]:
+    """Hold the one lock of a sweep of monitors in this repository; raises as `apply_lock`."""
+    with _held(common_dir, "monitor.lock", "a sweep of monitors", 0.0):
+        yield
+
+
+@contextmanager
+def _held(common_dir: Path, name: str, what: str, wait: float) -> Iterator[None]:
+    handle = _open(common_dir, name)
     try:
         deadline = time.monotonic() + wait
         while not try_lock(handle):
             if time.monotonic() >= deadline:
-                raise _locked(os.pread(handle, 4096, 0))
+                raise _locked(os.pread(handle, 4096, 0), f"{what} is at work in this repository")
             time.sleep(_PAUSE)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(tz=UTC).isoformat()}
         os.ftruncate(handle, 0)
@@ -78,8 +91,7 @@ def _open(common_dir: Path, name: str) -> int:
         ) from error
 
 
-def _locked(content: bytes) -> LockedError:
-    what = "an apply is at work in this repository"
+def _locked(content: bytes, what: str) -> LockedError:
     try:
         holder: Any = json.loads(content)
         pid = int(holder["pid"])

@@ -53,7 +53,7 @@ def read(with_: Mapping[str, Any], *, root: Path, columns: Contract, outside: bo
 
 def read_table(with_: Mapping[str, Any], path: Path, columns: Contract, shown: str) -> Source:
     """Read the file at `path`, which is called `shown`, as those of `with_` that are `READING` say."""
-    match _format(with_, path):
+    match file_format(with_, path):
         case "csv":
             return _read_csv(with_, path, columns, shown)
         case "jsonl":
@@ -111,7 +111,8 @@ def _sha256(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def _format(with_: Mapping[str, Any], path: Path) -> str:
+def file_format(with_: Mapping[str, Any], path: Path) -> str:
+    """Return csv, parquet or jsonl: as `format` says, else by the suffix. Raises ContractError where neither tells."""
     plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     told = _FORMATS.get(plain.suffix.lower())
     kind = with_.get("format") or (told if plain is path or told == "jsonl" else None)

@@ -71,9 +71,9 @@ def _records(path: Path, shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line, object) of every line that is not blank; raises ContractError that names the first bad ones."""
     faults: list[str] = []
     count = 0
-    for number, data in _lines(path, shown):
+    for number, data in lines_of(path, shown):
         try:
-            found = _record(data)
+            found = record_of(data)
         except ValueError as error:
             count += 1
             if len(faults) < EXAMPLES:
@@ -91,7 +91,8 @@ def _records(path: Path, shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
         )
 
 
-def _lines(path: Path, shown: str) -> Iterator[tuple[int, bytes]]:
+def lines_of(path: Path, shown: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of every line, also of a compressed file; raises ContractError for none such."""
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             number = 0
@@ -104,7 +105,7 @@ def _lines(path: Path, shown: str) -> Iterator[tuple[int, bytes]]:
         raise ContractError(f"{shown} is not a whole gzip file: {error}") from error
 
 
-def _record(data: bytes) -> dict[str, Any] | None:
+def record_of(data: bytes) -> dict[str, Any] | None:
     """Return the flat object of a line, None for a blank one; raises ValueError that says why it is none."""
     if not data.strip():
         return None

@@ -1,0 +1,64 @@
+"""What a sweep of monitors is asked and what it says, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from custody.core.due import BY_ITSELF, Asked
+from custody.domain.monitoring import Incident, Judged
+from custody.domain.ports import Shared
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOptions:
+    """What to judge and how. `due`: only models whose schedule has fired; `dry_run`: record nothing, tell nobody.
+
+    `share_timeout` is in seconds.
+    """
+
+    models: tuple[str, ...] = ()
+    asked: Asked = BY_ITSELF
+    due: bool = False
+    dry_run: bool = False
+    engine: str = "prefect"
+    jobs: int = 2
+    share_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SweptModel:
+    """What came of one model: the windows `judged` anew, those that are `waiting`, how many were recorded `already`.
+
+    `error` is why it could not be judged, `why` that there was nothing to do.
+    """
+
+    model: str
+    judged: tuple[Judged, ...] = ()
+    waiting: tuple[Judged, ...] = ()
+    already: int = 0
+    error: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one sweep did.
+
+    `record` is its commit, None where nothing was recorded; `incidents` are those that changed.
+    """
+
+    models: tuple[SweptModel, ...]
+    record: str | None = None
+    incidents: tuple[Incident, ...] = ()
+    dry_run: bool = False
+    cancelled: bool = False
+    shared: Shared | None = None
+    seconds: float = 0.0
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        return tuple(item for model in self.models for item in model.judged)
+
+    @property
+    def failed(self) -> tuple[SweptModel, ...]:
+        return tuple(model for model in self.models if model.error)
