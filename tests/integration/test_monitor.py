@@ -128,7 +128,7 @@ def test_a_replay_says_what_would_have_been_said_then(repository: Repository) ->
     assert not repository.git("ls-tree", "-r", "--name-only", "mlops/ledger", "monitoring")
     course = [sweep(repository, now) for now in ("2024-05-03", "2024-11-12")]
     then = {(item.window.name, item.what): item for one in course for item in one.judged}
-    assert len(then) == 2 + 10 + 10, 'those of 2023-12 too'
+    assert len(then) == 2 + 10 + 10, "those of 2023-12 too"
     for item in dry.judged:
         if (item.window.name, item.what) in then:
             assert then[item.window.name, item.what].to_dict() == item.to_dict()
