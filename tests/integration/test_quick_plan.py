@@ -44,7 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert spec
     assert spec.loader
     generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(GENERATE.parent)
+        spec.loader.exec_module(generate)
     made = tmp_path_factory.mktemp("quick") / "project"
     generate.generate(made, MODELS, 2 * MODELS + 2 + STAGED, 2)
     git(made, "branch", "first")
