@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.integration.repository import Repository, loans
 
 
@@ -163,6 +165,27 @@ def test_an_edited_version_is_refused(settled: Repository) -> None:
     done = settled.custody("plan")
     assert "edited" in done.out
     assert settled.apply().code == 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "edit", "line"), [("rows: 400", "rows: 401", 5), ('sha256: "..', 'sha256: "00', 8)]
+)
+def test_an_edit_of_anything_in_a_recorded_version_is_refused(
+    settled: Repository, pattern: str, edit: str, line: int
+) -> None:
+    path = "datasets/loans/versions/v1.yaml"
+    settled.write(path, re.sub(pattern, edit, (settled.root / path).read_text()))
+    checked = settled.custody("check")
+    assert checked.code == 1
+    assert f"{path}:{line}:" in checked.err
+    planned = settled.custody("plan", "--json")
+    assert planned.code == 4
+    reasons = [reason for change in planned.json["changes"] for reason in change["reasons"]]
+    assert {(reason["code"], reason["place"].split(":")[1]) for reason in reasons} == {("version.edited", str(line))}
+    settled.commit("Edit a version")
+    assert settled.apply().code == 4
+    settled.git("checkout", "-q", "HEAD~1", "--", path)
+    assert settled.custody("check").code == 0
 
 
 def test_an_uncommitted_edit_is_planned_and_not_applied(settled: Repository) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from custody.app.adopt import COMMITTED
 from custody.app.project import Project
-from custody.core.audit import fault, manifest_differences
+from custody.core.audit import fault
 from custody.core.basis import Basis, elsewhere
+from custody.core.versions import manifest_differences
 from custody.domain.audit import Fault, Looked
 from custody.domain.graph import StepStatus
 from custody.domain.record import Entry, Kind, Run, RunStatus

@@ -9,8 +9,7 @@ from typing import Any
 
 from custody.app.ingest import Recorded, differences, read_again
 from custody.app.project import Project
-from custody.core.audit import manifest_differences
-from custody.core.versions import with_recorded
+from custody.core.versions import manifest_differences, with_recorded
 from custody.domain.spec import LATEST, DatasetSpec, Manifest, Spec
 from custody.errors import ContractError, CustodyError, StoreError, UsageError
 

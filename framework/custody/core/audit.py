@@ -17,7 +17,6 @@ from custody.domain.audit import Fault
 from custody.domain.batch import Batch
 from custody.domain.graph import StepRecord
 from custody.domain.record import Entry, Kind, ModelState, Record, Run, RunStatus
-from custody.domain.spec import Manifest
 from custody.domain.verdict import Verdict
 from custody.errors import CustodyError
 
@@ -128,19 +127,6 @@ def batch_faults(entry: Entry, batch: Batch, path: str) -> Iterator[Fault]:
             yield fault(entry, "batch.trailers", f"{name}: {value}, as {path} says", f"{name}: {said.get(name)}")
     if path != batch_path(batch) or batch.id != batch_id(batch.model, batch.run, batch.root):
         yield fault(entry, "batch.name", f"{path} about the batch that its root and its run name", batch.id)
-
-
-def manifest_differences(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
-    """Return the names of the facts in which a manifest differs from the ledger's record of the version."""
-    files = record.get("files")
-    recorded = [item.get("sha256") if isinstance(item, dict) else None for item in files] if files else []
-    held = {
-        "rows": (manifest.rows, record.get("rows")),
-        "logical": (manifest.logical, record.get("logical")),
-        "files": ([file.sha256 for file in manifest.files], recorded),
-        "columns": ({name: facts.get("digest") for name, facts in manifest.columns.items()}, record.get("columns")),
-    }
-    return [name for name, (here, there) in held.items() if here != there]
 
 
 def _trailers(entry: Entry, run: Run) -> Iterator[Fault]:

@@ -20,6 +20,7 @@ from custody.core.settled import settled
 from custody.core.stages import AUTO, NONE, moves, pinned_run
 from custody.core.subject import Lookup, Subject
 from custody.core.upstream import arrivals, in_order, missing_reason, read_by, reading, waiting
+from custody.core.versions import manifest_differences
 from custody.digest import digest
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place
@@ -119,12 +120,19 @@ def _refusal(model: ModelSpec, dataset: DatasetSpec, manifest: Manifest, state: 
     if unknown := _unknown_stage(model, state.models.get(model.name)):
         return unknown
     recorded = state.datasets.get(f"{manifest.dataset}@{manifest.version}")
-    if recorded and recorded.get("logical") != manifest.logical:
-        place = manifest.document.place("logical") if manifest.document else None
-        before, after = str(recorded.get("logical"))[:12], manifest.logical[:12]
-        note = "a recorded version never changes; add a new one"
-        return Reason("version.edited", f"{manifest.dataset}@{manifest.version}", before, after, place, note)
-    return None
+    return _edited(manifest, recorded) if recorded else None
+
+
+def _edited(manifest: Manifest, recorded: Mapping[str, Any]) -> Reason | None:
+    """Say what of a version's file is not as it was recorded."""
+    wrong = manifest_differences(manifest, recorded)
+    if not wrong:
+        return None
+    place = manifest.document.place(wrong[0]) if manifest.document else None
+    told = {"logical": (str(recorded.get("logical"))[:12], manifest.logical[:12])}
+    before, after = (told | {"rows": (recorded.get("rows"), manifest.rows)}).get(wrong[0], (None, None))
+    note = f"in {', '.join(wrong)}: a recorded version never changes; add a new one"
+    return Reason("version.edited", f"{manifest.dataset}@{manifest.version}", before, after, place, note)
 
 
 def _unknown_stage(model: ModelSpec, state: ModelState | None) -> Reason | None:

@@ -1,4 +1,4 @@
-"""Dataset versions that a scheduled fetch recorded: they live in the ledger, and have no file beside the specs."""
+"""Dataset versions as the ledger has them: those of scheduled fetches live there alone, the others have a file too."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ def time_label(now: str, taken: Collection[str]) -> str:
     day, _, rest = now.partition("T")
     label = f"{day}T{rest[:8].replace(':', '')}"
     return label if day in taken else day
+
+
+def manifest_differences(manifest: Manifest, record: Mapping[str, Any]) -> list[str]:
+    """Return the names of the facts in which a manifest differs from the ledger's record of the version."""
+    files = record.get("files")
+    recorded = [item.get("sha256") if isinstance(item, dict) else None for item in files] if files else []
+    held = {
+        "logical": (manifest.logical, record.get("logical")),
+        "rows": (manifest.rows, record.get("rows")),
+        "files": ([file.sha256 for file in manifest.files], recorded),
+        "columns": ({name: facts.get("digest") for name, facts in manifest.columns.items()}, record.get("columns")),
+    }
+    return [name for name, (here, there) in held.items() if here != there]
 
 
 def _timed(recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[Manifest]:
