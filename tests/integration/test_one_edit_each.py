@@ -156,6 +156,18 @@ def test_a_purpose_that_is_not_allowed_is_refused_and_recorded_once(settled: Rep
     assert settled.plan() == {}
 
 
+def test_stages_that_are_no_longer_declared_are_cleared(settled: Repository) -> None:
+    before = settled.head()
+    settled.edit("models/risk/model.yaml", "stages: {production: auto}\n", "stages: {}\n")
+    change = settled.plan()["risk"]
+    assert (change["category"], change["reasons"][0]["place"]) == ("roll back", "models/risk/model.yaml:5:9")
+    assert settled.apply().code == 0
+    assert [subject.split(":")[0] for subject in settled.subjects(before)] == ["roll back risk"]
+    assert settled.plan() == {}
+    settled.edit("models/risk/model.yaml", "stages: {}\n", "stages: {production: auto}\n")
+    assert settled.plan()["risk"]["category"] == "promote"
+
+
 def test_an_edited_version_is_refused(settled: Repository) -> None:
     manifest = settled.root / "datasets/loans/versions/v1.yaml"
     logical = next(

@@ -201,6 +201,8 @@ EDITS: dict[str, Callable[[Path], None]] = {
     "limit": change(f"{SECOND}/gates.yaml", "min: 0.8", "min: 0.81"),
     "owner": change(f"{SECOND}/model.yaml", "team-2", "team-9"),
     "stage none": change(f"{FIRST}/model.yaml", "production: auto", "production: none"),
+    "no stages": change(f"{FIRST}/model.yaml", "stages: {production: auto}\n", ""),
+    "stage renamed": change(f"{FIRST}/model.yaml", "production: auto", "staging: none"),
     "no seed": change(f"{SECOND}/pipeline.yaml", "seed: 7\n", ""),
     "no gates": write(f"{SECOND}/gates.yaml", ""),
     "purpose": change(f"{FIRST}/model.yaml", "purpose: quality", "purpose: spying"),

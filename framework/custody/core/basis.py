@@ -70,7 +70,7 @@ class Basis:
         pointed = {stage: pointer.run for stage, pointer in state.stages.items()}
         wanted = {stage: self.run if declared == AUTO else None for stage, declared in self.stages.items()}
         stands = not pointed or self.run in pointed.values()
-        return stands and all(pointed.get(stage) == target for stage, target in wanted.items())
+        return stands and all(pointed.get(stage) == wanted.get(stage) for stage in {**pointed, **wanted})
 
 
 def elsewhere(closure: Mapping[str, str | None], folder: str) -> Files:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from custody.core.stages import wanted
 from custody.domain.plan import Category, Change, Reason
 from custody.domain.record import Hold, ModelState
 from custody.domain.spec import ModelSpec
@@ -13,7 +14,7 @@ from custody.domain.spec import ModelSpec
 def with_holds(model: ModelSpec, state: ModelState, change: Change) -> Change:
     """Return `change` with what is said of each hold that it does not end; one without other work is held by them."""
     ended = {record for move in change.moves for record in move.releases}
-    holds = [hold for stage in model.stages for hold in state.holds_on(stage) if hold.record not in ended]
+    holds = [hold for stage in wanted(model, state) for hold in state.holds_on(stage) if hold.record not in ended]
     if not holds:
         return change
     if change.category not in {Category.NOOP, Category.HELD}:

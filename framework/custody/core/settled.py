@@ -6,7 +6,7 @@ from custody.core.difference import MONITORING, input_reasons, limit_reasons
 from custody.core.gates import judge
 from custody.core.locked import environment_reason
 from custody.core.reuse import forced, with_objects
-from custody.core.stages import moves, version_number
+from custody.core.stages import AUTO, moves, version_number
 from custody.core.subject import Subject
 from custody.digest import digest
 from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
@@ -100,7 +100,7 @@ def _stage_reasons(subject: Subject, planned: tuple[StageMove, ...], run: Run) -
                 Reason("hold.released", f"{move.stage} is pinned to {after}: hold {named} ends", place=place)
             )
             continue
-        note = f"run {run.id[:8]} has these inputs and passed its gates" if model.stages[move.stage] == "auto" else ""
+        note = f"run {run.id[:8]} has these inputs and passed its gates" if model.stages.get(move.stage) == AUTO else ""
         reasons.append(Reason("stage.changed", move.stage, before, after, place, note))
     return reasons
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from custody.domain.plan import StageMove
 from custody.domain.record import ModelState, Run, RunStatus, StagePointer
@@ -22,8 +22,13 @@ def moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run: 
     return tuple(_moves(model, state, passed, will_run=will_run))
 
 
+def wanted(model: ModelSpec, state: ModelState) -> Mapping[str, str]:
+    """Return what each stage should point to; one that points to a run and that the spec does not name: to nothing."""
+    return {**model.stages, **{stage: NONE for stage in state.stages if stage not in model.stages}}
+
+
 def _moves(model: ModelSpec, state: ModelState, passed: str | None, *, will_run: bool) -> Iterator[StageMove]:
-    for stage, declared in model.stages.items():
+    for stage, declared in wanted(model, state).items():
         pointer = state.stages.get(stage)
         present = pointer.run if pointer else None
         if holds := state.holds_on(stage):

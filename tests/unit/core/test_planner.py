@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from custody.core.planner import changes, plan_id
 from custody.domain.graph import StepStatus
 from custody.domain.monitors import Every, Monitors
-from custody.domain.plan import Category, Change, Do
+from custody.domain.plan import Category, Change, Do, StageMove
 from custody.domain.record import Failure, RunStatus, State
 from custody.domain.spec import Column, DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
 from custody.domain.uses import Uses
@@ -246,9 +246,18 @@ def test_a_pinned_stage_moves_by_the_spec_alone() -> None:
     pinned = build.model(seed=4, stages={"production": "v1"})
     change = plan_of(pinned, build.state(two, one, two), build.lookup(one, two))
     assert (change.category, change.moves[0].run) == (Category.ROLLBACK, one.id)
-    none = build.model(seed=4, stages={"production": "none"})
-    change = plan_of(none, build.state(two, one, two), build.lookup(one, two))
-    assert (change.category, change.moves[0].cleared) == (Category.ROLLBACK, True)
+
+
+@pytest.mark.parametrize("stages", [{"production": "none"}, {}, {"staging": "none"}])
+def test_a_stage_that_is_not_declared_points_to_nothing(stages: dict[str, str]) -> None:
+    run = build.run(build.model())
+    model = build.model(stages=stages)
+    change = plan_of(model, build.state(run, run), build.lookup(run))
+    assert (change.category, change.to_run) == (Category.ROLLBACK, ())
+    assert change.moves == (StageMove("production", run.id, None, cleared=True),)
+    (reason,) = change.reasons
+    assert (reason.code, reason.subject, reason.after) == ("stage.changed", "production", "nothing")
+    assert reason.place is not None
 
 
 def test_the_plan_id_depends_on_meaning_alone() -> None:
