@@ -25,7 +25,8 @@ from custody.app.recognise import recognise
 from custody.cli.views.plan import text, to_json
 from custody.core.recording import Source
 from custody.core.renames import rename_record
-from custody.domain.plan import Plan
+from custody.domain.plan import Category, Plan
+from custody.domain.problem import Place
 from custody.domain.record import ModelState, Record
 from custody.errors import CustodyError, InvalidSpecError
 from custody.ledger.head import state_at_head
@@ -288,6 +289,27 @@ def test_quick_and_full_plans_say_the_same_after_each_edit(folder: Path, name: s
     both(folder)
     EDITS["take back"](folder)
     both(folder)
+
+
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from(sorted(EDITS)), min_size=1, max_size=4))
+def test_each_change_has_a_reason_and_each_place_is_there(folder: Path, names: list[str]) -> None:
+    reset(folder)
+    for name in names:
+        EDITS[name](folder)
+    with suppress(CustodyError):
+        for change in quick_plan(open_project(folder)).changes:
+            assert change.reasons or change.category is Category.NOOP
+            for reason in (*change.reasons, *change.annotations):
+                assert reason.place is not None, reason
+                assert is_there(folder, reason.place) or reason.code == "model.removed", reason
+
+
+def is_there(folder: Path, place: Place) -> bool:
+    """Whether the file has a character there; an empty file has a first one."""
+    path = folder / place.path
+    lines = path.read_text().split("\n") if path.is_file() else []
+    return place.line <= len(lines) and 1 <= place.column <= max(1, len(lines[place.line - 1]))
 
 
 def test_a_fresh_clone_reads_no_model_that_is_as_it_was_recorded(folder: Path, tmp_path: Path) -> None:
