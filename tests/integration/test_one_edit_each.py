@@ -58,6 +58,16 @@ def test_a_limit_judges_the_stored_evaluation_again(settled: Repository) -> None
     assert settled.plan() == {}
 
 
+def test_a_slice_less_is_judged_and_not_scored(settled: Repository) -> None:
+    before = settled.head()
+    settled.edit("models/risk/gates.yaml", "slices:\n  gender: {metric: accuracy, min_ratio: 0.5}\n", "")
+    assert settled.plan()["risk"]["category"] == "re-gate"
+    assert settled.apply().code == 0
+    assert [subject.split(":")[0] for subject in settled.subjects(before)] == ["judge risk"]
+    assert settled.plan() == {}
+    assert settled.here("verify").code == 0
+
+
 def test_a_limit_that_fails_refuses_and_leaves_production(settled: Repository) -> None:
     settled.edit("models/risk/gates.yaml", "min: 0.55", "min: 0.9999")
     done = settled.apply()

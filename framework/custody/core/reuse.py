@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from custody.core.keys import UPSTREAM, step_key
 from custody.core.subject import Subject
@@ -19,11 +20,24 @@ def resolve(subject: Subject) -> Iterator[PlannedStep]:
         if any(maker not in outputs for maker in roles.values()):
             yield PlannedStep(step, Do.MAYBE if step != "evaluate" else Do.RUN, inputs)
             continue
-        key = step_key(step, inputs, {role: outputs[maker] for role, maker in roles.items()})
+        upstream = {role: outputs[maker] for role, maker in roles.items()}
+        key = step_key(step, inputs, upstream)
         known = _known(subject, step, key)
+        if known is None and step == "evaluate" and (wider := _wider(subject, inputs)):
+            wider_key = step_key(step, wider, upstream)
+            if known := _known(subject, step, wider_key):
+                inputs, key = wider, wider_key
         if known and known.output:
             outputs[step] = known.output.ref.digest
         yield PlannedStep(step, Do.REUSE if known else Do.RUN, inputs, key, known)
+
+
+def _wider(subject: Subject, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the inputs of the last evaluation where it has all these slices and more: none has to be scored again."""
+    record = subject.state.run.steps.get("evaluate") if subject.state.run else None
+    if record is None or not set(record.inputs.get("slices", ())) > set(inputs["slices"]):
+        return None
+    return {**inputs, "slices": record.inputs["slices"]}
 
 
 def _known(subject: Subject, step: str, key: str) -> StepRecord | None:

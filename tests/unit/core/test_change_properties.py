@@ -44,7 +44,9 @@ EDITS: dict[str, st.SearchStrategy[Any]] = {
     "dataset": st.sampled_from([DatasetRef("customers", label) for label in ("v1", "v2", "v3")]),
     "owner": st.sampled_from(["growth", "risk"]),
     "tier": st.sampled_from([None, "high"]),
-    "slices": st.sampled_from([(), (SliceGate("plan", "accuracy", min=0.1),)]),
+    "slices": st.lists(st.sampled_from(["plan", "job"]), unique=True).map(
+        lambda columns: tuple(SliceGate(column, "accuracy", min=0.1) for column in columns)
+    ),
     "metrics": LIMITS,
     "stages": st.sampled_from([{"production": "auto"}, {"production": "none"}, {}]),
     "monitors": st.none()
@@ -111,7 +113,11 @@ class World:
 
     def judged(self, model: ModelSpec, run: Run) -> Run:
         limits = limits_of(model)
-        facts = {"metrics": build.METRICS, "n": 20, "slices": {"plan": {"a": {"n": 20, "accuracy": 0.8}}}}
+        facts = {
+            "metrics": build.METRICS,
+            "n": 20,
+            "slices": {column: {"a": {"n": 20, "accuracy": 0.8}} for column in ("plan", "job")},
+        }
         verdict = judge(limits, facts)
         status = RunStatus.PASSED if verdict.passed else RunStatus.REJECTED
         return replace(self.described(model, run), verdict=verdict, limits=limits, status=status)

@@ -204,6 +204,27 @@ def test_a_purpose_that_the_data_may_not_serve_is_blocked() -> None:
     assert (change.category, change.reasons[0].code, change.steps) == (Category.BLOCKED, "purpose.refused", ())
 
 
+SLICES = tuple(SliceGate(column, "accuracy", min=0.1) for column in ("age", "plan"))
+
+
+def test_a_slice_less_is_judged_without_scoring_again() -> None:
+    run = build.run(build.model(slices=SLICES))
+    change = plan_of(build.model(slices=SLICES[:1]), build.state(run, run), build.lookup(run))
+    assert (change.category, change.to_run, change.run) == (Category.REGATE, (), run.id)
+    assert {reason.code for reason in change.reasons} == {"limit.changed"}
+    assert all(reason.place for reason in change.reasons)
+
+
+def test_a_slice_less_is_not_scored_where_scoring_is_due() -> None:
+    run = build.run(build.model(slices=SLICES))
+    fewer = build.model(slices=SLICES[:1], train=Uses("sklearn.Ridge", {"alpha": 2.0}))
+    change = plan_of(fewer, build.state(run, run), build.lookup(run))
+    assert (change.category, change.steps[-1].inputs["slices"]) == (Category.RETRAIN, ["age"])
+    other = build.model(slices=(SliceGate("job", "accuracy", min=0.1),))
+    change = plan_of(other, build.state(run, run), build.lookup(run))
+    assert (change.category, change.to_run) == (Category.REEVALUATE, ("evaluate",))
+
+
 def test_an_edited_version_is_blocked() -> None:
     state = State("h", {}, {"customers@v1": {"logical": "0" * 64}})
     change = plan_of(build.model(), state)
