@@ -83,6 +83,15 @@ def test_a_failing_gate_is_held_through_unrelated_merges(settled: Repository) ->
             assert "roc_auc.min not passed" in done.out
 
 
+def test_a_disk_that_fills_up_holds_no_model(settled: Repository) -> None:
+    settled.write("models/debt/steps.py", "def fit(ctx):\n    raise OSError(28, 'No space left on device', 'model')\n")
+    settled.write("models/debt/pipeline.yaml", 'train: {uses: "./steps.py:fit"}\nseed: 1\nattempts: 1\n')
+    settled.commit("Train by own code")
+    assert settled.apply().code == 1
+    assert settled.run_json("debt")["status"] == "failed"
+    assert settled.plan()["debt"]["category"] != "held"
+
+
 def test_a_step_that_keeps_failing_is_held_until_something_changes(settled: Repository) -> None:
     settled.write("models/debt/steps.py", "def fit(ctx):\n    raise ValueError('no')\n")
     settled.write("models/debt/pipeline.yaml", 'train: {uses: "./steps.py:fit"}\nseed: 1\nattempts: 2\n')

@@ -69,7 +69,7 @@ class Origin:
             metrics=facts.get("metrics", {}),
             environment=self._environment(change, train),
             asked=change.asked,
-            attempts=attempts_after(status, change.failed),
+            attempts=attempts_after(status, change.failed, [step.error or "" for step in steps]),
             plan=self.prepared.plan.id,
             started=self._started,
             actor=self._project.job.actor or self._ledger.actor,

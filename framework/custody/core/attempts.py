@@ -6,7 +6,7 @@ the last run alone tells whether to go on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from custody.core.compiler import how_to_run
@@ -18,6 +18,8 @@ from custody.domain.record import Run, RunStatus
 from custody.domain.spec import ModelSpec
 
 _COUNTED = {RunStatus.FAILED, RunStatus.CRASHED}
+_NO_ROOM = ("No space left on device", "Disk quota exceeded")
+"""What systems say of a disk, in the error of whatever was writing."""
 _UNFINISHED = {*_COUNTED, RunStatus.INTERRUPTED}
 
 
@@ -35,9 +37,13 @@ def failed_before(last: Run | None, question: str) -> int:
     return last.attempts
 
 
-def attempts_after(status: RunStatus, before: int) -> int:
-    """Return the attempts that have failed once a run has ended like this; `before` is how many had until then."""
-    return before + (status in _COUNTED)
+def attempts_after(status: RunStatus, before: int, errors: Iterable[str] = ()) -> int:
+    """Return the attempts that have failed once a run has ended like this; `before` is how many had until then.
+
+    `errors` are those of its steps: where the disk had no room, nothing was learnt of the model.
+    """
+    no_room = any(words in error for error in errors for words in _NO_ROOM)
+    return before + (status in _COUNTED and not no_room)
 
 
 def held(model: ModelSpec, last: Run, question: str) -> Change | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from custody.core.attempts import attempts_after
 from custody.core.choice import Choice
 from custody.core.planner import changes
 from custody.domain.plan import Category, Change, Do
@@ -96,3 +97,18 @@ def test_a_replaced_step_runs_and_the_rest_follows(step: str, maybe: set[str]) -
     assert [item.step for item in change.steps if item.forced] == [step]
     assert {item.step for item in change.steps if item.do is Do.MAYBE} == maybe
     assert change.category in {Category.RETRAIN, Category.REBUILD}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "after"),
+    [
+        (RunStatus.FAILED, "ValueError: boom", 2),
+        (RunStatus.CRASHED, "", 2),
+        (RunStatus.FAILED, "OSError: [Errno 28] No space left on device: 'out.parquet'", 1),
+        (RunStatus.FAILED, "StoreError: the content store cannot be written to: No space left on device", 1),
+        (RunStatus.FAILED, "OSError: [Errno 122] Disk quota exceeded", 1),
+        (RunStatus.INTERRUPTED, "", 1),
+    ],
+)
+def test_a_disk_without_room_is_no_attempt(status: RunStatus, error: str, after: int) -> None:
+    assert attempts_after(status, 1, ["", error]) == after
