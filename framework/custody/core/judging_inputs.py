@@ -13,7 +13,7 @@ from itertools import islice
 
 from custody.core.calibration import DETERMINED_WHY, Rule
 from custody.core.drift import CHI2, brief, by_size, distance, stat_of
-from custody.core.profiles import total_counts
+from custody.core.profiles import add_counts, total_of_texts
 from custody.core.quality import quality_signals
 from custody.core.volume import volume_signals
 from custody.core.windows import LENGTH
@@ -65,12 +65,12 @@ def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: 
     notes = list(_notes(monitors, reference))
     if own.rows < monitors.min_rows:
         return Verdict(faults, (*notes, f"drift waits for rows: {own.rows:,} of {monitors.min_rows:,}"))
-    together = len(own.texts) + 1
+    together = len(own.recorded) + 1
     if together > 1:
         notes.append(f"drift is judged of {together} windows together, {own.rows:,} rows")
     found = tuple(_drifts(monitors, reference, seen, (own, *earlier)))
     signals = tuple(one.signal for one in found if one.value > one.limit)
-    near = tuple(one.signal.key for one in found if NEAR * one.limit < one.value <= one.limit)
+    near = tuple(one.signal.key for one in found if one.value <= one.limit)
     return Verdict((*faults, *signals), tuple(notes), near, together)
 
 
@@ -99,21 +99,25 @@ def _faults(monitors: Monitors, reference: Reference, seen: Seen, history: Seque
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Windows that are judged as one: `own` the counts of the one at hand, `texts` those that are recorded."""
+    """Windows that are judged as one: `own` the counts of the one at hand, `recorded` those that are on the ledger."""
 
     rows: int
-    texts: Sequence[Judged]
+    recorded: Sequence[Judged]
     own: Mapping[str, Counts]
     prediction: Counts | None = None
 
+    def texts(self, name: str) -> list[str]:
+        """Return the recorded counts of one column, of the predictions by the name ''."""
+        found = (one.profile.get(name) if name else one.prediction for one in self.recorded)
+        return [text for text in found if text is not None]
+
     def column(self, name: str) -> Counts | None:
-        """Return the counts of one column, of the predictions by the name ''; None where there are none."""
+        """Return all counts of one column, of the predictions by the name ''; None where there are none."""
         own = self.own.get(name) if name else self.prediction
-        parts = [] if own is None else [own]
-        for judged in self.texts:
-            text = judged.profile.get(name) if name else judged.prediction
-            parts += [] if text is None else [Counts.from_text(text)]
-        return total_counts(parts) if parts else None
+        earlier = self.texts(name)
+        if own is None:
+            return total_of_texts(earlier) if earlier else None
+        return add_counts(own, total_of_texts(earlier)) if earlier else own
 
 
 def _stretches(seen: Seen, before: Iterator[Judged]) -> list[_Stretch]:
@@ -186,7 +190,7 @@ class _Case:
     reference: Reference
 
     def judge(self, against: Sequence[str], stretches: Sequence[_Stretch]) -> Iterator[_Found]:
-        """Yield how the window stands to what it is farthest from, as measured by the limits; nothing without one."""
+        """Yield how the window stands to what it is farthest from, as measured by the limits, if it is near one."""
         window = stretches[0].column(self.name)
         if window is None or not window.known:
             return
@@ -198,7 +202,7 @@ class _Case:
             if base is not None and limit is not None:
                 value = distance(stat, window, base, self.known.edges)
                 found.append((value / limit if limit else value, other, brief(value), brief(limit), base.known))
-        if found:
+        if found and max(found)[0] > NEAR:
             _, other, value, limit, m = max(found)
             signal = self._signal(stat, other, value, limit, window.known)
             pages = self._paging(stat, window.known, m)
@@ -212,8 +216,8 @@ class _Case:
             return self.reference.others.get(against, {}).get(self.name)
         if len(stretches) <= BEFORE:
             return None
-        parts = [stretch.column(self.name) for stretch in stretches[1:]]
-        return total_counts([part for part in parts if part is not None]) if any(parts) else None
+        texts = [text for stretch in stretches[1:] for text in stretch.texts(self.name)]
+        return total_of_texts(texts) if texts else None
 
     def _limit(self, stat: str, against: str, n: int, m: int) -> float | None:
         """Return what the distance may be; None where that is not known.

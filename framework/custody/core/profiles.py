@@ -5,7 +5,7 @@ Counts add exactly, so 24 hours make the day. Columns that one profile has and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -103,6 +103,15 @@ def holds_one(counts: Counts, edges: Edges) -> bool:
     if counts.least is None:
         return max(counts.cells) == counts.known and edges.kind == "boolean"
     return counts.least == counts.greatest
+
+
+def total_of_texts(texts: Sequence[str]) -> Counts:
+    """Return the sum of one encoded counts or more, as far as distances need it: cells, least and greatest."""
+    parts = [text.split("|") for text in texts]
+    cells = [map(int, part[0].split()) for part in parts]
+    bounds = [float(bound) for part in parts for bound in (part[2].split() if len(part) > 2 else ())]  # noqa: PLR2004
+    ends = (min(bounds), max(bounds)) if bounds else (None, None)
+    return Counts(tuple(map(sum, zip(*cells, strict=True))), least=ends[0], greatest=ends[1])
 
 
 def texts(profile: Profile) -> dict[str, str]:

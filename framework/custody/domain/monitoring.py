@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any, Self
 
 from custody.domain.monitors import Every, Level
+from custody.domain.numbers import numbers_text
 
 FORMAT = 1
-_EXACT = 2**53
 
 
 class Health(StrEnum):
@@ -76,7 +76,7 @@ class Edges:
 
     def to_dict(self) -> dict[str, Any]:
         value: dict[str, Any] = {} if self.kind == "number" else {"kind": self.kind}
-        value |= {"edges": list(self.edges)} if self.edges else {}
+        value |= {"edges": numbers_text(self.edges)} if self.edges else {}
         value |= {"values": list(self.values)} if self.values is not None else {}
         value |= {"others": list(self.others)} if self.others is not None else {}
         value |= {name: getattr(self, name) for name in ("low", "high", "mode") if getattr(self, name) is not None}
@@ -84,17 +84,9 @@ class Edges:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        values, others = value.get("values"), value.get("others")
-        return cls(
-            tuple(float(edge) for edge in value.get("edges", ())),
-            None if values is None else tuple(values),
-            value.get("low"),
-            value.get("high"),
-            value.get("mode"),
-            value.get("kind", "number"),
-            None if others is None else tuple(others),
-            value.get("hidden", False),
-        )
+        facts: dict[str, Any] = {name: tuple(value[name]) for name in ("values", "others") if name in value}
+        facts |= {name: value[name] for name in ("low", "high", "mode", "kind", "hidden") if name in value}
+        return cls(tuple(map(float, value.get("edges", "").split())), **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +127,7 @@ class Counts:
         while beside and not beside[-1]:
             beside.pop()
         bounds = [bound for bound in (self.least, self.greatest) if bound is not None]
-        return "|".join(" ".join(map(_shown, part)) for part in (self.cells, beside, bounds)).rstrip("|")
+        return "|".join(map(numbers_text, (self.cells, beside, bounds))).rstrip("|")
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -145,9 +137,8 @@ class Counts:
         ends = bounds.split() if bounds else []
         if not cells or more or len(others) > 6 or len(ends) not in {0, 2} or "-" in counted or "-" in beside:  # noqa: PLR2004
             raise ValueError(f"{text[:80]!r} are no counts")
-        least, greatest = map(float, ends) if ends else (None, None)
         nulls, new, letters, below, above, mode = others + (0,) * (6 - len(others))
-        return cls(cells, nulls, new, letters, below, above, mode, least, greatest)
+        return cls(cells, nulls, new, letters, below, above, mode, *map(float, ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,7 +398,3 @@ class Flag:
         if value["format"] != FORMAT:
             raise ValueError(f"the flag has format {value['format']!r}, this custody reads {FORMAT}")
         return cls(value["id"], value["match"], value["by"], value["at"], value.get("until"), value["reason"])
-
-
-def _shown(number: float) -> str:
-    return str(int(number)) if abs(number) < _EXACT and number == int(number) else repr(float(number))

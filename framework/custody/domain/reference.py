@@ -14,6 +14,7 @@ from typing import Any, Self
 from custody.digest import digest
 from custody.domain.monitoring import FORMAT, Counts, Edges
 from custody.domain.monitors import Every
+from custody.domain.numbers import numbers_text
 
 BLOCKS = 12
 """With fewer blocks a reference does not know its own variation: drift is not judged by it."""
@@ -38,12 +39,14 @@ class Limit:
     sees: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        value = {"value": self.value, "rows": self.rows, "of": self.of, "spread": list(self.spread)}
+        value = {"value": self.value, "rows": self.rows, "of": self.of, "spread": numbers_text(self.spread)}
         return value | ({"sees": self.sees} if self.sees is not None else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        return cls(value["value"], value["rows"], value["of"], tuple(value["spread"]), value.get("sees"))
+        return cls(
+            value["value"], value["rows"], value["of"], tuple(map(float, value["spread"].split())), value.get("sees")
+        )
 
 
 @dataclass(frozen=True, slots=True)

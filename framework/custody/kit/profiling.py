@@ -29,6 +29,7 @@ MARGIN = 0.1
 """How far outside the reference's range a value is counted as below or above it, as a part of the range."""
 _DIGITS = 9
 """Significant digits of a window's least and greatest number."""
+_EDGE_DIGITS = 6
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -79,13 +80,19 @@ def _cells(values: NDArray[np.float64], kind: str) -> Edges:
     if len(distinct) > CELLS:
         reached = np.cumsum(numbers)
         tenths = np.searchsorted(reached, np.ceil(np.arange(1, CELLS) * reached[-1] / CELLS))
-        edges = [edge for edge in distinct[np.unique(tenths)].tolist() if edge < distinct[-1]]
+        edges = _rounded([edge for edge in distinct[np.unique(tenths)].tolist() if edge < distinct[-1]], kind)
     else:
         edges = distinct[:-1].tolist()
     commonest = int(np.argmax(numbers))
     mode = float(distinct[commonest]) if numbers[commonest] >= SHARE * numbers.sum() else None
     edges = edges or distinct[:-1][-1:].tolist()
     return Edges(tuple(edges), low=float(distinct[0]), high=float(distinct[-1]), mode=mode, kind=kind)
+
+
+def _rounded(edges: list[float], kind: str) -> list[float]:
+    """Return edges of many values with fewer digits, where they stay as many."""
+    short = [float(f"{edge:.{_EDGE_DIGITS}g}") for edge in edges]
+    return short if kind == NUMBER and len(set(short)) == len(edges) else edges
 
 
 def _categories(values: Mapping[str | None, int]) -> Edges:
