@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 
 from custody.core.calibration import DETERMINED_WHY, Rule
@@ -59,7 +60,7 @@ class Verdict:
 def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: Sequence[Judged]) -> Verdict:
     """Judge a window of inputs; `history` are windows of the model that were judged before it, in order."""
     faults = tuple(_faults(monitors, reference, seen, history))
-    own, *earlier = _stretches(seen, _before(seen.window, history, reference.digest))
+    own, *earlier = _stretches(seen, _before(history, reference.digest))
     if not seen.profile.rows:
         return Verdict(faults, ("there are no rows",))
     notes = list(_notes(monitors, reference))
@@ -74,27 +75,36 @@ def judge_inputs(monitors: Monitors, reference: Reference, seen: Seen, history: 
     return Verdict((*faults, *signals), tuple(notes), near, together)
 
 
-def _before(window: Window, history: Sequence[Judged], reference: str | None = None) -> Iterator[Judged]:
-    """Yield the windows of inputs before one, the last first; only those that were judged by `reference`, if given."""
-    for one in reversed(history):
-        if one.what == INPUTS and one.window.end <= window.start and reference in {None, one.reference}:
-            yield one
+def _before(history: Sequence[Judged], reference: str | None = None) -> Iterator[Judged]:
+    """Yield the earlier windows of inputs, the last first; only those that were judged by `reference`, if given."""
+    return (one for one in reversed(history) if one.what == INPUTS and reference in {None, one.reference})
 
 
 def _faults(monitors: Monitors, reference: Reference, seen: Seen, history: Sequence[Judged]) -> Iterator[Signal]:
     rules, rows = monitors.quality, seen.profile.rows
     allowed = 2 * LENGTH[seen.window.every] if rules.freshness is None else rules.freshness
-    if allowed and seen.age is not None and seen.age > allowed:
-        text = f"the newest row is {_span(seen.age)} old, {_span(allowed)} are allowed"
-        yield Signal("freshness", Level.ALERT, text, None, "age", brief(seen.age), allowed, at_once=True)
+    age = _age(seen, history)
+    if allowed and age is not None and age > allowed:
+        text = f"the newest row is {_span(age)} old{'' if rows else ' or more'}, {_span(allowed)} are allowed"
+        yield Signal("freshness", Level.ALERT, text, None, "age", brief(age), allowed, at_once=True)
     if seen.undated and rules.schema is not Level.OFF:
         text = f"{seen.time or 'the time'} cannot be read in {seen.undated:,} rows, its format may have changed"
         yield Signal("schema", rules.schema, text, seen.time, "undated", float(seen.undated), n=rows, at_once=True)
     if rules.volume:
-        earlier = ((one.window, one.rows) for one in _before(seen.window, history))
+        earlier = ((one.window, one.rows) for one in _before(history))
         yield from volume_signals(reference.volume, seen.window, rows, earlier)
     if rows:
         yield from quality_signals(rules, reference, seen.profile)
+
+
+def _age(seen: Seen, history: Sequence[Judged]) -> float | None:
+    """Return how old the newest row is, of a window without rows at least: since the last one that had some ended."""
+    last = (
+        None if seen.profile.rows or seen.age is not None else next((one for one in _before(history) if one.rows), None)
+    )
+    if last is None:
+        return seen.age
+    return (datetime.fromisoformat(seen.window.end) - datetime.fromisoformat(last.window.end)).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A slot is what rows follow whatever else happens: the weekday of a day, the hour
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import islice
 from statistics import median
@@ -52,15 +53,18 @@ def volume_signals(
 ) -> Iterator[Signal]:
     """Yield a signal where a window has far too few rows or too many; `before` are earlier windows, the last first.
 
-    `volume` None, for training data without a time: only a window without rows is told, where there always were some.
+    `volume` None, for training data without a time: only a window without rows is told, where the last ones had some
+    and none of its slot had none.
     """
-    slot = slot_of(window)
-    usual = list(islice((count for earlier, count in before if slot_of(earlier) == slot), BEFORE))
-    middle = median(usual) if len(usual) == BEFORE else None
+    slot, earlier = slot_of(window), iter(before)
+    last = list(islice(earlier, BEFORE))
+    same = [count for other, count in last if slot_of(other) == slot]
+    same += islice((count for other, count in earlier if slot_of(other) == slot), BEFORE - len(same))
     if volume is None:
-        if not rows and middle and min(usual):
-            yield _signal(Level.ALERT, 0, min(usual), f"usual are {middle:,.0f}", "previous")
+        if not rows and len(last) == BEFORE and min(*same, *(count for _, count in last)):
+            yield _signal(Level.ALERT, 0, 1.0, f"{last[0][1]:,} in the window before", "previous")
         return
+    middle = median(same) if len(same) == BEFORE else None
     least = volume.least[slot] / 2
     if middle and rows < volume.drop * middle:
         yield _signal(Level.ALERT, rows, volume.drop * middle, f"usual are {middle:,.0f}", "previous")
@@ -72,4 +76,5 @@ def volume_signals(
 
 def _signal(level: Level, rows: int, limit: float, usual: str, against: str) -> Signal:
     text = f"{rows:,} row{'' if rows == 1 else 's'}, {usual}"
-    return Signal("volume", level, text, metric="rows", value=rows, limit=brief(limit), n=rows, against=against)
+    signal = Signal("volume", level, text, metric="rows", value=float(rows), limit=brief(limit), n=rows)
+    return replace(signal, against=against, at_once=not rows)

@@ -36,11 +36,15 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def edges_of(
-    table: pa.Table, columns: Sequence[str], kinds: Sequence[str], hidden: Collection[str] = ()
+    table: pa.Table,
+    columns: Sequence[str],
+    kinds: Sequence[str],
+    hidden: Collection[str] = (),
+    declared: Mapping[str, Sequence[object]] | None = None,
 ) -> dict[str, Edges]:
     """Return the cells of each column: tenths of its numbers, or its commonest categories, in the order of `columns`.
 
-    `kinds` are those of `kit/frame.py`. Of `hidden` columns (personal, or sensitive with many values) no value is kept:
+    `kinds` are those of `kit/frame.py`, `declared` the categories that the dataset allows: none of them is new. Of `hidden` columns (personal, or sensitive with many values) no value is kept:
     they have one cell. Raises KeyError for a column that the table lacks.
     """
     found = {}
@@ -49,7 +53,8 @@ def edges_of(
         if name in hidden:
             found[name] = Edges(kind=kind, hidden=True, values=() if kind == TEXT else None)
         elif kind == TEXT:
-            found[name] = _categories(_values(column))
+            allowed = {text_of(value) for value in (declared or {}).get(name, ())}
+            found[name] = _categories(_values(column), allowed)
         else:
             found[name] = _cells(_read(column, kind)[0], kind)
     return found
@@ -95,13 +100,13 @@ def _rounded(edges: list[float], kind: str) -> list[float]:
     return short if kind == NUMBER and len(set(short)) == len(edges) else edges
 
 
-def _categories(values: Mapping[str | None, int]) -> Edges:
+def _categories(values: Mapping[str | None, int], allowed: Collection[str]) -> Edges:
     known = {value: number for value, number in values.items() if value is not None}
     least = SHARE * sum(known.values())
     ranked = sorted(known, key=lambda value: (-known[value], value))
     chosen = [value for value in ranked if known[value] >= least and len(value) <= LONGEST][:CATEGORIES]
-    rest = sorted(known.keys() - set(chosen))
-    listed = len(known) <= LISTED and all(len(value) <= LONGEST for value in rest)
+    rest = sorted({*known, *allowed} - set(chosen))
+    listed = len(known) <= max(LISTED, len(allowed)) and all(len(value) <= LONGEST for value in rest)
     mode = chosen[0] if chosen else None
     return Edges(values=tuple(chosen), kind=TEXT, mode=mode, others=tuple(rest) if listed else None)
 

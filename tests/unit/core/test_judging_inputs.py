@@ -132,11 +132,27 @@ def test_a_stale_feed_and_times_that_cannot_be_read(reference: Watched):
 
 
 def test_without_a_time_in_the_training_data_only_a_window_without_rows_is_told():
-    watched = Watched([customers(4000)], monitors=Monitors(Every.WEEK), timed=False)
-    assert fired(watched.judge(customers(ROWS).slice(0, 0))) == []
+    watched = Watched([customers(4000)], timed=False)
+    none = customers(ROWS).slice(0, 0)
+    assert fired(watched.judge(none)) == []
     for rows in (300, 30, 900, 300):
-        watched.judge(customers(rows, rows))
-    assert fired(watched.judge(customers(ROWS).slice(0, 0))) == [("volume", None, "alert")]
+        assert fired(watched.judge(customers(rows, rows))) == []
+    found = watched.judge(none).signals
+    assert [(one.monitor, one.level, one.at_once) for one in found] == [("volume", "alert", True)]
+    assert found[0].text == "0 rows, 300 in the window before"
+
+
+def test_a_shop_that_is_closed_on_sundays_is_told_of_once():
+    watched = Watched([customers(4000)], timed=False)
+    closed = [bool(watched.judge(customers(0 if day % 7 == 6 else ROWS, day)).signals) for day in range(28)]
+    assert [day for day, told in enumerate(closed) if told] == [6] if closed[6] else not any(closed)
+
+
+def test_a_feed_that_stays_away_is_stale_after_two_windows():
+    watched = Watched([customers(4000)], timed=False)
+    watched.judge(customers(ROWS, 1), age=0.0)
+    found = [fired(watched.judge(customers(ROWS).slice(0, 0))) for _ in range(3)]
+    assert found == [[], [], [("freshness", None, "alert")]]
 
 
 def test_what_is_switched_off_is_not_told(reference: Watched):

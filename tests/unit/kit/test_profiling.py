@@ -122,6 +122,13 @@ def test_categories_have_a_cell_from_one_percent_on_and_the_rest_is_known_by_nam
     assert one(["a", "b", "b", "rare", "z", None], "text", reference) == Counts((2, 1, 1), 1, 1, mode=2)
 
 
+def test_a_category_that_is_declared_is_not_new_though_nobody_had_it():
+    table = pa.table({"x": ["a", "a", "b"]})
+    edges = edges_of(table, ["x"], ["text"], declared={"x": ("a", "b", "c", 7)})
+    assert edges["x"].others == ("7", "c")
+    assert profile_of(pa.table({"x": ["c", "d", "7"]}), edges).columns["x"] == Counts((0, 0, 2), new=1)
+
+
 def test_of_a_column_with_too_many_values_none_is_new():
     reference = [f"customer {number}" for number in range(200)]
     assert one(["customer 1", "customer 999", None], "text", reference) == Counts((2,), 1)
