@@ -35,6 +35,7 @@ RUN = (
     "docs/reviewing.md",
     "docs/experiments.md",
     "docs/registry.md",
+    "docs/serving.md",
     "docs/adding-a-monitor.md",
 )
 """Pages whose commands are run here, in this order; those of ledger-format.md have a test and a ledger of their own."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from custody.app.predictions import batches, content
+from custody.app.predictions import batches, content, find
 from custody.app.project import open_project
 from tests.integration.repository import Repository
 from tests.integration.server import ROW, Served, served
@@ -133,3 +133,16 @@ def test_a_rollback_under_load_fails_no_request(made: Repository, workers: str) 
     assert server.process.poll() is not None
     assert made.custody("predict", "--seal").code == 0
     assert set(told) <= set(sealed(made))
+
+
+def test_several_workers_answer_as_one(made: Repository) -> None:
+    with served(made, "risk", "--workers", "2") as server:
+        workers = server.client.get("/version").json()["workers"]
+        assert len({item["pid"] for item in workers}) == 2
+        ids = [item["id"] for _ in range(20) for item in server.predict().json()["predictions"]]
+        done = made.custody("rollback", "risk", "--now", "--reason", "wrong labels", "--json")
+        assert (done.code, done.json["servers"][0]["confirmed"]) == (0, True), done.err
+        assert server.stop()[0] == 0
+    project = open_project(made.root)
+    assert {find(project, name).id for name in ids} == set(ids)
+    assert sum(batch.rows for batch in batches(project, "risk")) == 20

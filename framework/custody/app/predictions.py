@@ -92,7 +92,7 @@ def find(project: Project, prediction_id: str) -> Found:
             return found
     if found := _in_journal(project, prediction_id):
         return found
-    for batch in _all(project):
+    for batch in all_batches(project):
         if batch not in likely and (found := _in_batch(project, batch, prediction_id, missing)):
             return found
     because = (f"the content of {len(missing):,} batches is not here, such as {missing[0].id}",) if missing else ()
@@ -142,7 +142,8 @@ def _likely(project: Project, moment_: str) -> Iterator[Batch]:
                 yield batch
 
 
-def _all(project: Project) -> Iterator[Batch]:
+def all_batches(project: Project) -> Iterator[Batch]:
+    """Yield every sealed batch, of all models. Raises LedgerError where one cannot be read."""
     for path in project.ledger.files.under(_FOLDER):
         yield _batch(project, path)
 

@@ -123,8 +123,8 @@ def _read(payload: Mapping[str, Any], promoted: Promoted) -> pa.Table:
         contract[time] = {"type": "timestamp", **_format(payload, time)}
     with_ = {"path": payload["data"]}
     table = file.read(with_, root=Path(payload["root"]), columns=contract, outside=True).table
-    if time:
-        refuse_missing((time,), table.column_names, f"{payload['shown']} has no column", promoted.model)
+    needed = (*promoted.features, *((time,) if time else ()))
+    refuse_missing(needed, table.column_names, f"{payload['shown']} has no column", promoted.model)
     wanted = dict.fromkeys([*promoted.features, promoted.key, time])
     return table.select([name for name in wanted if name in table.column_names])
 

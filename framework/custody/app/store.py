@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from custody.app.branch import require_ledger
+from custody.app.predictions import all_batches
 from custody.app.project import Project
 from custody.app.who import source_of
 from custody.core.recording import gc_record
@@ -124,6 +125,7 @@ class _Gc:
             yield "the last run of its model", objects_of(model.run) if model.run and not model.retired else ()
         for value in state.datasets.values():
             yield "a recorded data version", files_of(value)
+        yield "sealed predictions", tuple(batch.content for batch in all_batches(self._project))
         for model in state.models.values():
             yield "a registered version", tuple(self._of_versions(model))
         recent = f"named in the last {self._days} days"
@@ -157,8 +159,8 @@ def collect(project: Project, *, days: int = DAYS, dry_run: bool = False, timeou
     """Drop from `mlops/store` what nothing needs, with its record in the same push; with `dry_run` only say it.
 
     Kept is all that stages, last runs and the records of the last `days` days name, the files of recorded data
-    versions, and artifact and evaluation of registered versions. Raises UsageError where nothing is shared, LedgerError
-    where the whole ledger is not to be had.
+    versions, batches of predictions, and artifact and evaluation of registered versions. Raises UsageError where
+    nothing is shared, LedgerError where the whole ledger is not to be had.
     """
     remote = project.config.remote
     if remote is None:

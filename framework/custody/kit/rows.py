@@ -34,11 +34,10 @@ _EXPECTED = {
 
 
 def fitted(table: pa.Table, promoted: Promoted, shown: str) -> pa.Table:
-    """Return the features of a table, each in the type of its kind; `shown` is what the table is called.
+    """Return the features of a table that has them all, each in the type of its kind; `shown` is what it is called.
 
-    Raises ContractError that names the columns that are missing or do not fit.
+    Raises ContractError that names the columns that do not fit.
     """
-    refuse_missing(promoted.features, table.column_names, f"{shown} has no column", promoted.model)
     columns, faults = {}, []
     for name, rules in contract_of(promoted, {}).items():
         try:

@@ -11,7 +11,8 @@ from custody.git.objects import parse_time
 _COLUMNS = "model, id, record, kind, subject, coalesce(actor, author), at, run, version, stage, before"
 _LAST = (
     f"SELECT {_COLUMNS} FROM commits WHERE position IN"  # noqa: S608  (names of columns)
-    " (SELECT MAX(position) FROM commits WHERE model IS NOT NULL GROUP BY model)"
+    # a model that is served has some every hour, which change nothing of it
+    " (SELECT MAX(position) FROM commits WHERE model IS NOT NULL AND kind != 'predictions' GROUP BY model)"
 )
 _MOVES = f"SELECT {_COLUMNS} FROM commits WHERE kind IN ('promotion', 'hold', 'retire', 'rename') ORDER BY position"  # noqa: S608
 _ENDED = (

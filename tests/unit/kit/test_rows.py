@@ -12,7 +12,7 @@ import pytest
 from custody.domain.serving import Prediction, Promoted
 from custody.errors import ContractError
 from custody.kit.predictions import leaves_of, seal
-from custody.kit.rows import fitted, kept_rows, micros, request_rows, table_of
+from custody.kit.rows import fitted, kept_rows, micros, refuse_missing, request_rows, table_of
 
 PROMOTED = Promoted(
     "churn",
@@ -83,7 +83,7 @@ def test_a_file_is_fitted_or_says_what_is_wrong() -> None:
     table = pa.table({"age": [3], "active": [1], "plan": ["x"], "since": [date(2026, 1, 2)], "seen": [None]})
     assert fitted(table, PROMOTED, "day.csv").schema.field("active").type == pa.bool_()
     with pytest.raises(ContractError, match=r"day.csv has no column since, seen"):
-        fitted(table.select(["age", "active", "plan"]), PROMOTED, "day.csv")
+        refuse_missing(PROMOTED.features, ["age", "active", "plan"], "day.csv has no column", "churn")
     wrong = table.set_column(0, "age", pa.array(["three"]))
     with pytest.raises(ContractError, match=r"day.csv does not fit") as caught:
         fitted(wrong, PROMOTED, "day.csv")

@@ -16,7 +16,7 @@ examples:
   custody store gc --dry-run      what would go, and why the rest stays
   custody store gc                drop it, recorded on the ledger in the same push
 
-Kept is what stages, last runs, recorded data versions, registered versions and the records of the last days name. What
+Kept is what stages, last runs, data versions, registered versions, predictions and records of the last days name. What
 was dropped stays in the history of mlops/store: full clones do not shrink, those of CI (depth 1) do.
 
 exit codes: 0 done, 1 the whole ledger is not here, 7 nothing was dropped since the push did not land"""
