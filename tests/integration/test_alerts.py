@@ -276,3 +276,23 @@ def test_a_channel_that_is_gone_is_given_up(made: Alerting, receiver: Receiver) 
         "there is no channel pager in .mlops/config.yaml",
     }
     assert receiver.got == []
+
+
+def test_a_training_run_that_fails_alerts_and_the_next_that_passes_ends_it(
+    project: Alerting, tmp_path: Path
+) -> None:
+    made = project.copy(tmp_path)
+    repository = made.repository
+    with receiving() as receiver:
+        repository.environment = {"PAGER_URL": receiver.url, "PAGER_SECRET": SECRET}
+        repository.edit("models/risk/gates.yaml", "min: 0.55", "min: 0.999")
+        done = repository.apply("risk")
+        assert done.code == 4, done.err
+        assert "incident" in done.out
+        repository.edit("models/risk/gates.yaml", "min: 0.999", "min: 0.55")
+        assert repository.apply("risk").code == 0
+    assert [item.json["action"] for item in receiver.got] == ["trigger", "resolve"]
+    assert receiver.got[0].json["title"].startswith("alert risk: run rejected since 20")
+    (incident,) = made.incidents()
+    assert not incident.firing
+    assert incident.subject == "model:risk"

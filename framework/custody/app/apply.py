@@ -29,8 +29,10 @@ from custody.app.who import source_behind
 from custody.core.choice import EVERYTHING, Choice
 from custody.core.recording import data_record
 from custody.domain.graph import Event
+from custody.domain.monitoring import Incident
 from custody.domain.plan import Category, Change
 from custody.domain.ports import Engine, Shared
+from custody.domain.spec import Spec
 from custody.errors import CustodyError, UsageError
 from custody.git.transport import maintain
 from custody.ledger.locks import apply_lock
@@ -67,7 +69,7 @@ def apply(
         commit = _committed_head(project)
         serve(project, commit)
         online = _fetched(project)
-        recover(project)
+        crashed = recover(project)
         prepared = prepare(project, commit, options.choice)
         if options.expect:
             expect_plan(project, prepared, options.expect, options.choice)
@@ -80,6 +82,8 @@ def apply(
         with _engine(project, options, say) as engine:
             do = partial(_do, project, recorder, engine, (progress, cancel), data)
             done, idle = in_waves(project, prepared, recorder, do, share)
+        ran = (*(run.model for run in crashed), *(change.model for change, conclusion in done if conclusion.judged))
+        incidents = _incidents(project, prepared.spec, ran, say)
         shared = share()
         models = [
             *(_applied(change, recorder.moves.told(conclusion)) for change, conclusion in done),
@@ -90,6 +94,7 @@ def apply(
             maintain(project.worktree.repository)
     models.sort(key=lambda item: item.model)
     applied = Applied(asked, tuple(models), tuple(data), ledger_head=project.ledger.head(), cancelled=cancel.is_set())
+    applied = replace(applied, incidents=incidents)
     return replace(applied, seconds=round(time.monotonic() - start, 3), **_sharing(shared, recorder))
 
 
@@ -112,6 +117,21 @@ def _do(
                 change = wave.changes[outcome.model]
                 done.append((change, recorder.conclude(change, wave.runs[outcome.model], outcome)))
     return done
+
+
+def _incidents(project: Project, spec: Spec, ran: tuple[str, ...], say: Callable[[str], None]) -> tuple[Incident, ...]:
+    """Record what these runs change in incidents, of models that alert; that it fails stops no apply."""
+    declared = {name: spec.models[name].monitors for name in ran if name in spec.models}
+    names = [name for name, monitors in declared.items() if monitors and monitors.alert.channels]
+    if not names:
+        return ()
+    from custody.app.incidents import update
+
+    try:
+        return update(project, spec, names)
+    except CustodyError as error:
+        say(f"incidents were not brought up to these runs: {error.message}")
+        return ()
 
 
 def _fetched(project: Project) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from custody.domain.monitoring import Incident
 from custody.domain.plan import Category, Plan, StageMove
 from custody.domain.record import Run, RunStatus
 
@@ -37,6 +38,7 @@ class Applied:
     `seconds` is wall time; `cancelled` is whether it was interrupted. Where `unshared_reason` is not empty, the records
     `pending` are safe here and not on the remote, and the decisions `undecided` were not made. `share_note` is what the
     remote did not take although all records landed. `left_out` is what is not in `mlops/store`, and why, a line each.
+    `incidents` are those that its runs opened, changed or ended.
     """
 
     plan: Plan
@@ -50,3 +52,4 @@ class Applied:
     unshared_reason: str = ""
     share_note: str = ""
     left_out: tuple[str, ...] = ()
+    incidents: tuple[Incident, ...] = ()

@@ -97,8 +97,3 @@ def _month_before(start: str, monitors: Monitors) -> str:
     every = Every.MONTH if monitors.outcomes else monitors.every
     windows = confirmation(monitors, every)[1] + monitors.alert.resolve_after + 1
     return (datetime.fromisoformat(start) - timedelta(days=windows * _DAYS[every])).isoformat()[:7]
-
-
-def failing(spec: Spec, models: Iterable[str]) -> tuple[str, ...]:
-    """Return those of `models` whose training runs alert: they name a channel."""
-    return tuple(name for name in models if (found := _monitors(spec, name)) and found.alert.channels)

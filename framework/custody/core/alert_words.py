@@ -7,7 +7,7 @@ from custody.core.suspects import excess
 from custody.domain.monitoring import Incident, Signal
 from custody.domain.monitors import Level
 
-_METRIC = frozenset({"drift", "prediction", "estimate"})
+_METRIC = frozenset({"drift", "prediction", "estimate", "run"})
 """Monitors whose name alone does not say what was measured."""
 
 

@@ -73,6 +73,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
         last.facts = {"plan_id": applied.plan.id, "models": models, "ledger_head": applied.ledger_head}
         last.facts |= {"pending": list(applied.pending), "unshared_reason": applied.unshared_reason}
     _show(applied, last.exit_code, out)
+    if applied.incidents:
+        from custody.cli.messages import send
+
+        send(project, out)
     return last.exit_code
 
 

@@ -58,7 +58,7 @@ def ending(item: AppliedModel) -> Ending:
 def text(applied: Applied) -> str:
     """Return the table, what failed and why, the totals, where to look and how to undo."""
     parts = [_table(applied), _data(applied), _warnings(applied), _failures(applied), _totals(applied)]
-    parts += [sharing(applied), _next(applied)]
+    parts += [_incidents(applied), sharing(applied), _next(applied)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -79,6 +79,7 @@ def to_json(applied: Applied, exit_code: int) -> dict[str, Any]:
         "unshared_reason": applied.unshared_reason,
         "share_note": applied.share_note,
         "left_out": list(applied.left_out),
+        "incidents": [item.to_dict() for item in applied.incidents],
     }
 
 
@@ -94,6 +95,14 @@ def metrics_text(run: Run | None, most: int = _METRICS) -> str:
 def number(value: float | None) -> str:
     """Return a metric as a table shows it."""
     return "none" if value is None else f"{value:.4g}"
+
+
+def _incidents(applied: Applied) -> str:
+    if not applied.incidents:
+        return ""
+    from custody.cli.views.incident import changed
+
+    return changed(applied.incidents)
 
 
 def _table(applied: Applied) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from custody.app.outbox import Delivery
 from custody.app.story import Shown
 from custody.cli.views.text import Tone, columns, fit, one_line, plural
-from custody.core.alert_words import about, brief
+from custody.core.alert_words import about, brief, headline
 from custody.core.incident_screen import screen
 from custody.domain.monitoring import Incident
 from custody.domain.monitors import Level
@@ -27,6 +27,11 @@ def table(listed: Sequence[Shown], known: int) -> str:
         )
     rows = [[_state(item.incident), item.incident.id, *_cells(item)] for item in listed]
     return "\n".join(columns(rows))
+
+
+def changed(incidents: Sequence[Incident]) -> str:
+    """Return a line for each incident that changed, with the command that shows it."""
+    return "\n".join(f"{_tone(item)('incident')} {item.id}  {one_line(headline(item))}" for item in incidents)
 
 
 def screen_text(found: Shown) -> str:
