@@ -18,7 +18,7 @@ from tests.integration.alerting import BIAS, DRIFT, NULLS, Alerting, day
 from tests.unit.kit.receivers import DROP, HANG, Receiver, receiving
 
 CHANNELS = """\
-  pager: {uses: webhook, with: {url: "env:PAGER_URL", secret: "env:PAGER_SECRET", timeout: 0.1}}
+  pager: {uses: webhook, with: {url: "env:PAGER_URL", secret: "env:PAGER_SECRET", timeout: 30}}
   log: {uses: file, with: {path: alerts.jsonl}}
 """
 BOTH = "every: day\nalert: {channels: [pager, log], runbook: runbook.md}\n"
@@ -152,10 +152,14 @@ def test_a_receiver_that_is_down_for_ten_minutes_misses_nothing(
     with receiving() as receiver:
         made.environ = {"PAGER_URL": receiver.url, "PAGER_SECRET": SECRET}
         receiver.always = trouble
+        # a receiver that is silent must not cost the test half a minute each time
+        config = (made.repository.root / ".mlops/config.yaml").read_text(encoding="utf-8")
+        made.repository.write(".mlops/config.yaml", config.replace("timeout: 30", "timeout: 0.05"))
         for _ in range(5):
             made.deliver()
             made.later(minutes=2)
         receiver.always, receiver.answers = 200, [DROP] * 3
+        made.repository.write(".mlops/config.yaml", config)
         before = len(receiver.got)
         for _ in range(5):
             made.deliver()
@@ -278,9 +282,7 @@ def test_a_channel_that_is_gone_is_given_up(made: Alerting, receiver: Receiver) 
     assert receiver.got == []
 
 
-def test_a_training_run_that_fails_alerts_and_the_next_that_passes_ends_it(
-    project: Alerting, tmp_path: Path
-) -> None:
+def test_a_training_run_that_fails_alerts_and_the_next_that_passes_ends_it(project: Alerting, tmp_path: Path) -> None:
     made = project.copy(tmp_path)
     repository = made.repository
     with receiving() as receiver:

@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -287,17 +287,21 @@ def _alerts(project: Project) -> Iterator[Check]:
     waiting = [item for item in messages if item.waiting]
     late = [item for item in waiting if item.attempts]
     if dead:
-        text = f"{len(dead)} messages were given up, the last one through {dead[-1].channel}: {dead[-1].dead}"
+        text = f"{_messages(dead)} given up, the last one through {dead[-1].channel}: {dead[-1].dead}"
         yield Check("alerts", Standing.FAIL, text, "custody incident deliver --again")
     if late:
-        text = f"{len(late)} messages have not arrived yet, the first one through {late[0].channel}: {late[0].error}"
+        text = f"{_messages(late)} not arrived yet, the first one through {late[0].channel}: {late[0].error}"
         yield Check("alerts", Standing.FAIL, text, "custody incident deliver")
     elif waiting:
-        yield Check("alerts", Standing.NOTE, f"{len(waiting)} messages wait to be sent", "custody incident deliver")
+        yield Check("alerts", Standing.NOTE, f"{_messages(waiting)} not sent yet", "custody incident deliver")
     elif not dead and messages:
-        yield Check("alerts", Standing.OK, f"all {len(messages)} messages of the last days have arrived")
+        yield Check("alerts", Standing.OK, f"{_messages(messages)} sent, all have arrived")
     elif not dead and project.config.channels:
         yield Check("alerts", Standing.OK, "no message waits")
+
+
+def _messages(items: Sequence[object]) -> str:
+    return f"{len(items)} message{'' if len(items) == 1 else 's'}"
 
 
 def _fsync(project: Project) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from custody.app.predictions import batches
 from custody.app.project import Project
+from custody.core.alert_records import day_of
 from custody.core.episodes import Watched, in_order, utc
 from custody.core.incidents import grouped
 from custody.core.suspects import stream_of
@@ -93,27 +94,34 @@ def _changes(
 ) -> dict[str, Any]:
     """Return lines on what changed since the last good window, and on what did not: version, data, code, upstream."""
     pointer, good = where
-    since = good.window.end if good else None
+    lines = [_version_line(pointer, good), *_run_lines(project, state.name, pointer, good)]
+    declared = spec.models.get(state.name)
+    for upstream in declared.inputs.values() if declared else ():
+        moves = list(_moves(project, upstream.model, good.window.end)) if good else []
+        lines += [(True, line) for line in moves] or [(False, f"model {upstream.model}, which it reads")]
+    return {name: [line for told, line in lines if told is new] for name, new in (("changed", True), ("same", False))}
+
+
+def _version_line(pointer: StagePointer, good: Judged | None) -> tuple[bool, str]:
+    """Return whether the version changed, and a line on it."""
+    now = f"{pointer.version} since {day_of(pointer.at)}"
+    if good is None or good.run == pointer.run:
+        return False, f"model {now}"
+    return True, f"model {good.version or good.run[:8]} → {now}"
+
+
+def _run_lines(project: Project, model: str, pointer: StagePointer, good: Judged | None) -> Iterator[tuple[bool, str]]:
+    """Yield whether the data and the code of the model changed, each with lines."""
     serving = _run(project, pointer.run)
     earlier = _run(project, good.run) if good else serving
-    changed: list[str] = []
-    same: list[str] = []
-    moved = bool(good and good.run != pointer.run)
-    said = changed if moved else same
-    said.append(
-        f"model {good.version if good and moved else ''}{' → ' if moved else ''}{pointer.version}, {pointer.at}"
-    )
-    if serving and earlier:
-        now, then = _data(serving), _data(earlier)
-        (same if now == then else changed).append(f"data {now}" if now == then else f"data {then} → {now}")
-        lines = list(_commits(project, earlier.code, serving.code, f"{project.config.models}/{state.name}/"))
-        changed += lines
-        same += [] if lines else [f"code of the model, {str(serving.code)[:7]}"]
-    for upstream in spec.models[state.name].inputs.values() if state.name in spec.models else ():
-        lines = list(_moves(project, upstream.model, since)) if since else []
-        changed += lines
-        same += [] if lines else [f"model {upstream.model}, which it reads"]
-    return {"changed": changed, "same": same}
+    if serving is None or earlier is None:
+        return
+    before, now = _data(earlier), _data(serving)
+    yield before != now, f"data {before} → {now}" if before != now else f"data {now}"
+    commits = list(_commits(project, earlier.code, serving.code, f"{project.config.models}/{model}/"))
+    yield from ((True, line) for line in commits)
+    if not commits:
+        yield False, f"code of the model, {str(serving.code)[:7]}"
 
 
 def _before(state: ModelState, pointer: StagePointer) -> dict[str, str]:

@@ -39,6 +39,7 @@ def find_incident(files: Files, prefix: str) -> Incident:
         raise UsageError(f"{prefix!r} may mean {len(found)} incidents", code="E603", help=listed)
     by_model = [item for item in known if prefix in item.models]
     near = [item.id for item in by_model[:1]] or get_close_matches(prefix.lower(), [item.id for item in known], 1, 0.5)
+    near = near or [item.id for item in known if item.firing][:1]
     hint = (f"did you mean {near[0]}?",) if near else ()
     message = f"there is no incident {prefix!r}"
     raise UsageError(message, code="E603", help=(*hint, "custody incident   lists them"))

@@ -12,7 +12,7 @@ from custody.app.render import render
 from custody.app.run_windows import run_windows
 from custody.core import story
 from custody.core.episodes import utc
-from custody.core.incident_screen import meaning, measured
+from custody.core.incident_screen import meaning, measured, times
 from custody.core.paging import acknowledged, covers, silenced
 from custody.core.story import Happening
 from custody.domain.monitoring import Flag, Incident, Judged
@@ -75,6 +75,7 @@ def postmortem(project: Project, incident_id: str) -> str:
         incident=now.incident,
         facts=now.incident.facts,
         means=meaning(now.incident),
+        paged=times(now.incident.pages),
         signals=[(measured(signal), signal.text) for signal in now.incident.signals],
         story=happenings(project, now.incident),
     )

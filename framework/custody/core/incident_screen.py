@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from custody.core.alert_words import about, brief
-from custody.core.incidents import grouped
 from custody.core.recording import line_of
-from custody.core.suspects import OUTCOMES, RUN, stream_of
+from custody.core.suspects import INPUTS, OUTCOMES, RUN, stream_of
 from custody.domain.monitoring import Flag, Incident, Signal
 
 WIDTH, HEIGHT = 80, 25
@@ -60,6 +59,11 @@ def measured(signal: Signal) -> str:
     return brief(signal) + (f" ({', '.join(parts)})" if parts else "")
 
 
+def times(pages: int) -> str:
+    """Return how often an incident paged, in words."""
+    return {0: "never paged", 1: "paged once", 2: "paged twice"}.get(pages, f"paged {pages} times")
+
+
 def rollback(incident: Incident) -> str:
     """Return the command that takes the model back; empty where there is no version before."""
     model, previous = incident.models[0], incident.facts.get("previous")
@@ -75,7 +79,7 @@ def retrain(incident: Incident) -> str:
 def _rows(incident: Incident, acknowledged: Flag | None) -> Iterable[tuple[str, Sequence[str]]]:
     facts = incident.facts
     serving = f"{facts['stage']} {facts['version']}, run {str(facts['run'])[:8]}" if "version" in facts else ""
-    yield "incident", (f"{incident.id}, revision {incident.revision}, paged {incident.pages} times",)
+    yield "incident", (f"{incident.id}, revision {incident.revision}, {times(incident.pages)}",)
     yield "owner", (f"{facts.get('owner', 'unknown')}{f'; serves {serving}' if serving else ''}",)
     if acknowledged:
         until = f" until {acknowledged.until}" if acknowledged.until else ""
@@ -103,10 +107,11 @@ def _suspects(incident: Incident) -> tuple[str, ...]:
     facts = incident.facts
     upstream: Any = facts.get("upstream")
     lines = list(facts.get("changed", ()))[:_REASONS]
-    if upstream and (grouped(incident) or not lines):
-        lines.insert(0, f"data {upstream['dataset']}, {upstream['owner']}")
+    if upstream and incident.signals and stream_of(incident.signals[0]) == INPUTS:
+        lines.insert(0, f"what feeds {upstream['dataset']}, owned by {upstream['owner']}")
     columns = list(dict.fromkeys(signal.column for signal in incident.signals if signal.column))
-    return (*lines, *((f"columns {', '.join(columns)}",) if columns else ()))
+    lines += [f"columns {', '.join(columns)}"] if columns else []
+    return tuple(lines) or ("nothing that is recorded changed: look at what the model is about",)
 
 
 def _commands(incident: Incident) -> list[str]:
