@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import copysign
+
 from custody.core.recording import line_of
 from custody.core.suspects import excess
 from custody.domain.monitoring import Incident, Signal
@@ -22,15 +24,24 @@ def about(incident: Incident) -> str:
 
 def brief(signal: Signal) -> str:
     """Return a signal in short: `bias +67.1 > 14.2`, `r2 0.33 < 0.72`, `drift plan psi 0.31 > 0.22`, `constant fee`."""
-    words = [] if signal.monitor == "outcome" and signal.metric else [signal.monitor.replace("_", " ")]
-    words += [signal.column] if signal.column else []
-    words += [signal.metric] if signal.metric and (signal.monitor in _METRIC or not words) else []
-    if signal.value is not None:
-        words.append(f"{signal.value:+.3g}" if signal.monitor == "bias" else f"{signal.value:.3g}")
-        if signal.limit is not None:
-            below = excess(signal) == 0 and signal.value < signal.limit
-            words.append(f"{'<' if below else '>'} {signal.limit:.3g}")
-    return line_of(" ".join(words))
+    named = signal.metric if signal.monitor == "outcome" and signal.metric else signal.monitor.replace("_", " ")
+    words = [named, *([signal.column] if signal.column else [])]
+    words += [signal.metric] if signal.metric and signal.monitor in _METRIC else []
+    return line_of(" ".join((*words, *_compared(signal))))
+
+
+def _compared(signal: Signal) -> tuple[str, ...]:
+    """Return value and limit of a signal in words; a bias lies beyond its limit on one side or the other."""
+    value, limit = signal.value, signal.limit
+    if value is None:
+        return ()
+    if signal.monitor == "bias":
+        return (
+            f"{value:+.3g}",
+            *(() if limit is None else (f"{'<' if value < 0 else '>'} {copysign(limit, value):.3g}",)),
+        )
+    below = limit is not None and excess(signal) == 0 and value < limit
+    return (f"{value:.3g}", *(() if limit is None else (f"{'<' if below else '>'} {limit:.3g}",)))
 
 
 def headline(incident: Incident) -> str:

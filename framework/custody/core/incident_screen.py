@@ -5,6 +5,7 @@ It is made from the record alone, so that a message, the command and a clone wit
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -31,7 +32,7 @@ _BROKEN = "broken data: mend the source first; a model must not learn from it"
 
 def screen(incident: Incident, acknowledged: Flag | None = None) -> tuple[str, ...]:
     """Return the lines of the screen; `acknowledged` is the acknowledgement that holds, if any."""
-    lines = [_fit(f"{_state(incident)} {about(incident)}, {_span(incident)}")]
+    lines = [_fit(line_of(f"{_state(incident)} {about(incident)}, {_span(incident)}"))]
     for label, parts in _rows(incident, acknowledged):
         lines += _row(label, parts)
     commands = _commands(incident)
@@ -120,7 +121,7 @@ def _commands(incident: Incident) -> list[str]:
     commands += [retrain(incident)]
     if incident.firing:
         commands += [f"custody ack {incident.id}"]
-        commands += [f"custody silence '{_pattern(incident)}' --until 7d --reason \"known\""]
+        commands += [f'custody silence {_pattern(incident)} --until 7d --reason "known"']
     commands += [f"git log -p mlops/ledger -- incidents/{incident.id}.json"]
     return ["then:", *(line for command in commands for line in _pasted(command))]
 
@@ -133,8 +134,8 @@ def _pasted(command: str) -> list[str]:
 
 
 def _pattern(incident: Incident) -> str:
-    signal = incident.signals[0] if incident.signals else None
-    return f"{incident.models[0]}|{signal.key}" if signal else incident.models[0]
+    parts = [incident.models[0], *(signal.key for signal in incident.signals[:1])]
+    return shlex.quote(line_of("|".join(parts)))
 
 
 def _runbook(incident: Incident, room: int) -> list[str]:
