@@ -11,7 +11,7 @@ from typing import Any
 
 from custody.app.predictions import batches
 from custody.app.project import Project
-from custody.core.alert_records import day_of
+from custody.core.alert_words import day_of
 from custody.core.episodes import Watched, in_order, utc
 from custody.core.incidents import grouped
 from custody.core.suspects import stream_of

@@ -48,12 +48,12 @@ def find_incident(files: Files, prefix: str) -> Incident:
 def acknowledgement(files: Files, incident_id: str) -> Flag | None:
     """Return the last acknowledgement of an incident; None where there is none."""
     path = acknowledgement_path(incident_id)
-    return _read(files, path, Flag.from_dict) if files.read(path) is not None else None
+    return _read(files, path, _flag) if files.read(path) is not None else None
 
 
 def silences(files: Files) -> tuple[Flag, ...]:
     """Return all silences, also those that are over, the newest first."""
-    found = [_read(files, path, Flag.from_dict) for path in files.under(_SILENCES)]
+    found = [_read(files, path, _flag) for path in files.under(_SILENCES)]
     return tuple(sorted(found, key=lambda flag: (flag.at, flag.id), reverse=True))
 
 
@@ -100,6 +100,14 @@ def _judged(value: dict[str, Any]) -> Judged:
 def _incident(value: dict[str, Any]) -> Incident:
     found = Incident.from_dict(value)
     utc(found.since)
+    return found
+
+
+def _flag(value: dict[str, Any]) -> Flag:
+    found = Flag.from_dict(value)
+    utc(found.at)
+    if found.until is not None:
+        utc(found.until)
     return found
 
 

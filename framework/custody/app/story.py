@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from custody.app.incident_files import acknowledgement, find_incident, judged_windows, receipts, silences
@@ -69,15 +70,20 @@ def happenings(project: Project, incident: Incident) -> tuple[Happening, ...]:
 def postmortem(project: Project, incident_id: str) -> str:
     """Return the draft of a post-mortem as Markdown. Raises UsageError where there is no such incident."""
     now = shown(project, incident_id)
+    return draft(now, happenings(project, now.incident), project.root)
+
+
+def draft(now: Shown, told: Sequence[Happening], root: Path | None = None) -> str:
+    """Return the draft for an incident with its story, from the template of the project at `root`, if it has one."""
     return render(
         "alert/postmortem.md.j2",
-        root=project.root,
+        root=root,
         incident=now.incident,
         facts=now.incident.facts,
         means=meaning(now.incident),
         paged=times(now.incident.pages),
         signals=[(measured(signal), signal.text) for signal in now.incident.signals],
-        story=happenings(project, now.incident),
+        story=told,
     )
 
 

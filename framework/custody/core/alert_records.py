@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
-from custody.core.alert_words import about, headline
+from custody.core.alert_words import about, day_of, headline
 from custody.core.incidents import MODEL
 from custody.core.jsonfile import json_bytes
 from custody.core.recording import SUBJECT, Source, line_of
@@ -86,14 +85,6 @@ def receipts_record(
         for name, told in receipts.items()
     }
     return Record(record_id, Kind.ALERT, line_of(subject)[:SUBJECT], source.trailers, files=files)
-
-
-def day_of(moment: str | None) -> str:
-    """Return a time as people write it: the day alone at midnight."""
-    if moment is None:
-        return "it is over"
-    found = datetime.fromisoformat(moment)
-    return f"{found:%Y-%m-%d}" if (found.hour, found.minute) == (0, 0) else f"{found:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def _model(incident: Incident) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import copysign
 
 from custody.core.recording import line_of
@@ -55,6 +56,14 @@ def headline(incident: Incident) -> str:
         span = incident.opened if incident.opened == incident.last else f"{incident.opened} to {incident.last}"
         return line_of(f"resolved {about(incident)}: {lead}{more}, {span}")
     return line_of(f"{incident.level} {about(incident)}: {lead}{more} since {incident.opened} ({_who(incident)})")
+
+
+def day_of(moment: str | None) -> str:
+    """Return a time as people write it: the day alone at midnight."""
+    if moment is None:
+        return "it is over"
+    found = datetime.fromisoformat(moment)
+    return f"{found:%Y-%m-%d}" if (found.hour, found.minute) == (0, 0) else f"{found:%Y-%m-%d %H:%M %Z}".rstrip()
 
 
 def _who(incident: Incident) -> str:

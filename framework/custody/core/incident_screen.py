@@ -10,14 +10,14 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from custody.core.alert_words import about, brief
+from custody.core.alert_words import about, brief, day_of
 from custody.core.recording import line_of
 from custody.core.suspects import INPUTS, OUTCOMES, RUN, stream_of
 from custody.domain.monitoring import Flag, Incident, Signal
 
 WIDTH, HEIGHT = 80, 25
 _LABEL = 11
-_SIGNALS, _REASONS, _RUNBOOK = 4, 3, 3
+_SIGNALS, _REASONS, _RUNBOOK, _DONE = 4, 3, 3, 2
 _MEANINGS = {
     RUN: "training failed; what is in production stays as it is",
     "bias": "level shift: outcomes lie beside what the model learnt",
@@ -32,14 +32,13 @@ _BROKEN = "broken data: mend the source first; a model must not learn from it"
 
 def screen(incident: Incident, acknowledged: Flag | None = None) -> tuple[str, ...]:
     """Return the lines of the screen; `acknowledged` is the acknowledgement that holds, if any."""
-    lines = [_fit(line_of(f"{_state(incident)} {about(incident)}, {_span(incident)}"))]
-    for label, parts in _rows(incident, acknowledged):
-        lines += _row(label, parts)
+    title = f"{_state(incident)} {about(incident)}, {_span(incident)}"
+    above = [_fit(line_of(title)), *_lines(_rows(incident, acknowledged))]
+    below = _lines(_past(incident))
     commands = _commands(incident)
-    room = HEIGHT - len(lines) - len(commands)
-    lines += _runbook(incident, min(_RUNBOOK, room - 1))
+    runbook = _runbook(incident, HEIGHT - len(above) - len(below) - len(commands))
     # nothing of a command is ever cut, and neither are they: what is told of the past gives way
-    return (*lines[: HEIGHT - len(commands)], *commands)
+    return (*[*above, *runbook, *below][: HEIGHT - len(commands)], *commands)
 
 
 def meaning(incident: Incident) -> str:
@@ -78,18 +77,25 @@ def retrain(incident: Incident) -> str:
 
 
 def _rows(incident: Incident, acknowledged: Flag | None) -> Iterable[tuple[str, Sequence[str]]]:
+    """Yield what is wrong, whose it is, what it means, and what may be behind it."""
     facts = incident.facts
     serving = f"{facts['stage']} {facts['version']}, run {str(facts['run'])[:8]}" if "version" in facts else ""
-    yield "incident", (f"{incident.id}, revision {incident.revision}, {times(incident.pages)}",)
+    told = f"revision {incident.revision}, {times(incident.pages)}"
+    yield "incident", (f"{incident.id}, last bad window {incident.last}, {told}",)
     yield "owner", (f"{facts.get('owner', 'unknown')}{f'; serves {serving}' if serving else ''}",)
     if acknowledged:
-        until = f" until {acknowledged.until}" if acknowledged.until else ""
+        until = f" until {day_of(acknowledged.until)}" if acknowledged.until else ""
         yield "taken by", (f"{acknowledged.by}{until}: {acknowledged.reason}",)
     more = len(incident.signals) - _SIGNALS
     shown = [measured(signal) for signal in incident.signals[:_SIGNALS]]
     yield "signals", (*shown, *((f"and {more} more",) if more > 0 else ()))
     yield "means", (meaning(incident), *([incident.signals[0].text] if incident.signals else []))
     yield "suspect", _suspects(incident)
+
+
+def _past(incident: Incident) -> Iterable[tuple[str, Sequence[str]]]:
+    """Yield what did not change, what was well last, what is touched, and what was done by itself."""
+    facts = incident.facts
     if facts.get("same"):
         yield "unchanged", ("; ".join(facts["same"]),)
     good: Any = facts.get("good")
@@ -101,7 +107,7 @@ def _rows(incident: Incident, acknowledged: Flag | None) -> Iterable[tuple[str, 
     yield "touched", (f"{rows:,} predictions since {incident.opened}",)
     done = [*facts.get("done", ()), *(f"withheld: {line}" for line in facts.get("withheld", ()))]
     if done:
-        yield "done", done[:2]
+        yield "done", done[:_DONE]
 
 
 def _suspects(incident: Incident) -> tuple[str, ...]:
@@ -139,14 +145,13 @@ def _pattern(incident: Incident) -> str:
 
 
 def _runbook(incident: Incident, room: int) -> list[str]:
-    """Return the beginning of the runbook, as far as there is room."""
+    """Return where the runbook is, and as much of its beginning as there is room for."""
     runbook: Any = incident.facts.get("runbook")
-    if not runbook or room < 0:
+    if not runbook:
         return []
-    return [
-        *_row("runbook", (f"{runbook['path']} at {str(runbook['commit'])[:7]}",)),
-        *(_fit(" " * _LABEL + line_of(str(line))) for line in list(runbook.get("text", ()))[:room]),
-    ]
+    where = _row("runbook", (f"{runbook['path']} at {str(runbook['commit'])[:7]}",))
+    text = list(runbook.get("text", ()))[: max(0, min(_RUNBOOK, room - len(where)))]
+    return [*where, *(_fit(" " * _LABEL + line_of(str(line))) for line in text)]
 
 
 def _state(incident: Incident) -> str:
@@ -154,9 +159,11 @@ def _state(incident: Incident) -> str:
 
 
 def _span(incident: Incident) -> str:
-    if incident.firing:
-        return f"since {incident.opened}, last bad window {incident.last}"
-    return f"{incident.opened} to {incident.last}"
+    return f"since {incident.opened}" if incident.firing else f"{incident.opened} to {incident.last}"
+
+
+def _lines(rows: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    return [line for label, parts in rows for line in _row(label, parts)]
 
 
 def _row(label: str, parts: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -56,8 +57,11 @@ INCIDENTS = st.builds(
 )
 
 
+FLAGS = st.builds(Flag, TEXT, TEXT, TEXT, TEXT, st.none() | st.datetimes().map(datetime.isoformat), TEXT)
+
+
 @settings(max_examples=60)
-@given(INCIDENTS, st.none() | st.builds(Flag, *[TEXT] * 6))
+@given(INCIDENTS, st.none() | FLAGS)
 def test_it_fits_a_screen_and_holds_every_command_whole(incident: Incident, taken: Flag | None) -> None:
     lines = screen(incident, taken)
     assert len(lines) <= HEIGHT

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custody.core.episodes import Watched
@@ -257,12 +257,14 @@ def sequence(windows: Iterable[Judged]) -> list[Incident]:
     return recorded
 
 
+@settings(max_examples=50)
 @given(histories())
 def test_windows_judged_one_by_one_or_at_once_come_to_the_same(windows: list[Judged]) -> None:
     recorded = sequence(sorted(windows, key=lambda item: (item.window.end, item.what, item.model)))
     assert shown(recorded) == shown(settle(watched(windows), ()))
 
 
+@settings(max_examples=50)
 @given(histories(), st.data())
 def test_judging_again_changes_nothing_in_any_order(windows: list[Judged], data: st.DataObject) -> None:
     recorded = sequence(data.draw(st.permutations(windows)))
@@ -270,6 +272,7 @@ def test_judging_again_changes_nothing_in_any_order(windows: list[Judged], data:
     assert settle(watched(data.draw(st.permutations(windows))), again) == ()
 
 
+@settings(max_examples=50)
 @given(histories(), st.data())
 def test_two_clones_that_judged_apart_agree(windows: list[Judged], data: st.DataObject) -> None:
     ours = sequence(data.draw(st.permutations(windows))[: data.draw(st.integers(0, len(windows)))])

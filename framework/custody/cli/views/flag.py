@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from custody.app.flag import Flagged
 from custody.cli.output import Output
-from custody.core.alert_records import day_of
-from custody.core.alert_words import about
+from custody.core.alert_words import about, day_of
 
 NOT_SHARED = 7
 
