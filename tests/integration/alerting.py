@@ -99,6 +99,12 @@ class Alerting:
             off = "--off" in arguments
             return use(project, what, options.get("--until"), options.get("--reason", ""), off=off)
 
+    def share(self) -> None:
+        project = self.project
+        with project.ledger:
+            project.ledger.fetch()
+            assert project.ledger.share().landed
+
     def incidents(self) -> tuple[Incident, ...]:
         project = self.project
         with project.ledger:

@@ -15,6 +15,7 @@ from custody.app.doctor import doctor
 from custody.app.outbox import outbox_of
 from custody.domain.monitors import Level
 from tests.integration.alerting import BIAS, DRIFT, NULLS, Alerting, day
+from tests.integration.clones import clone, hosted
 from tests.unit.kit.receivers import DROP, HANG, Receiver, receiving
 
 CHANNELS = """\
@@ -298,3 +299,54 @@ def test_a_training_run_that_fails_alerts_and_the_next_that_passes_ends_it(proje
     (incident,) = made.incidents()
     assert not incident.firing
     assert incident.subject == "model:risk"
+
+
+@pytest.fixture
+def clones(tmp_path: Path) -> Iterator[tuple[Alerting, Alerting, Receiver]]:
+    """Two clones of a project whose ledger is shared, as two runners have them, and a receiver that both know."""
+    ours = Alerting.create(tmp_path, CHANNELS, {"models/risk/monitors.yaml": BOTH})
+    config = (ours.repository.root / ".mlops/config.yaml").read_text(encoding="utf-8")
+    ours.repository.write(".mlops/config.yaml", config.replace("channels:", "remote: origin\nchannels:"))
+    ours.repository.commit("Share the ledger")
+    host = hosted(ours.repository, tmp_path)
+    ours.share()
+    with receiving() as receiver:
+        ours.environ = {"PAGER_URL": receiver.url, "PAGER_SECRET": SECRET}
+        yield ours, replace(ours, repository=clone(ours.repository, host, tmp_path / "theirs")), receiver
+
+
+def test_a_fresh_clone_does_not_say_again_what_arrived_and_says_what_did_not(
+    clones: tuple[Alerting, Alerting, Receiver],
+) -> None:
+    ours, theirs, receiver = clones
+    theirs.share()
+    ours.judge(day(17, NULLS))
+    assert not ours.deliver().unshared
+    ours.judge(day(18), day(19))
+    kept, ours.environ = ours.environ, {}
+    ours.deliver()
+    ours.share()
+    assert said(receiver) == [("trigger", 1)]
+    assert not theirs.deliver().sent, "the one that recorded it is given some minutes"
+    theirs.later(minutes=11)
+    theirs.deliver()
+    assert said(receiver) == [("trigger", 1), ("resolve", 2)]
+    ours.environ = kept
+    ours.share()
+    ours.later(minutes=11)
+    (ours.repository.root / ".git/custody/outbox.db").unlink()
+    ours.deliver()
+    assert len(receiver.got) == 2
+
+
+def test_two_clones_that_judged_apart_agree_on_one_incident(clones: tuple[Alerting, Alerting, Receiver]) -> None:
+    ours, theirs, _ = clones
+    theirs.share()
+    ours.judge(day(20, NULLS))
+    theirs.judge(day(20, NULLS))
+    ours.share()
+    theirs.share()
+    ours.share()
+    assert ours.update(["risk"]) == theirs.update(["risk"]) == ()
+    assert [item.to_dict() for item in ours.incidents()] == [item.to_dict() for item in theirs.incidents()]
+    assert len(ours.incidents()) == 1

@@ -17,7 +17,7 @@ from custody.app.project import Project
 from custody.app.run_windows import run_windows
 from custody.app.who import source_of
 from custody.core.alert_records import alert_record
-from custody.core.episodes import Watched, confirmation
+from custody.core.episodes import Watched, confirmation, utc
 from custody.core.incidents import settle
 from custody.core.paging import Audience, due, tell
 from custody.domain.monitoring import Incident
@@ -85,8 +85,8 @@ def _watched(project: Project, spec: Spec, name: str, start: str | None, open_: 
     if monitors is None:
         return Watched(name, "", Monitors(Every.DAY))
     files = project.ledger.files
-    starts = [item.since for item in open_ if name in item.models]
-    starts += [start or f"{newest}-01T00:00:00+00:00"] if (newest := newest_month(files, name)) else []
+    starts = [utc(item.since) for item in open_ if name in item.models]
+    starts += [utc(start) if start else f"{newest}-01T00:00:00+00:00"] if (newest := newest_month(files, name)) else []
     windows = judged_windows(files, name, _month_before(min(starts), monitors)) if starts else ()
     runs = run_windows(project.ledger, name) if monitors.alert.channels else ()
     return Watched(name, spec.models[name].dataset.name, monitors, (*windows, *runs))
