@@ -14,10 +14,12 @@ from threading import Event as Cancel
 from typing import Any
 
 from custody.app.branch import require_ledger, serve
+from custody.app.incidents import update
 from custody.app.judge_windows import Material, judge
 from custody.app.monitor_graph import Sight, observe_node, reference_node
 from custody.app.monitor_run import MonitorRun, running
 from custody.app.monitored import MonitorOptions, Sweep, SweptModel
+from custody.app.outbox import deliver
 from custody.app.predictions import batches
 from custody.app.project import Project
 from custody.app.watched import Unwatched, Watched, watch, zone_named
@@ -77,17 +79,27 @@ def monitor(
             models = _with_references(project, models, sight, run)
             models = [_with_due(item, options, at) for item in models]
             swept = list(_judged(project, models, sight, run))
-        record = None if options.dry_run else _record(project, models, swept, commit)
-        shared = project.ledger.share((), options.share_timeout) if record else None
-    told = sorted([*swept, *(_unwatched(item) for item in rest)], key=lambda item: item.model)
-    return Sweep(
-        tuple(told),
-        record,
-        dry_run=options.dry_run,
-        cancelled=cancel.is_set(),
-        shared=shared,
-        seconds=round(time.monotonic() - start, 3),
-    )
+        told = sorted([*swept, *(_unwatched(item) for item in rest)], key=lambda item: item.model)
+        sweep = Sweep(tuple(told), dry_run=options.dry_run, cancelled=cancel.is_set())
+        if not options.dry_run:
+            sweep = _said(project, spec, options, replace(sweep, record=_record(project, models, swept, commit)))
+    return replace(sweep, seconds=round(time.monotonic() - start, 3))
+
+
+def _said(project: Project, spec: Spec, options: MonitorOptions, sweep: Sweep) -> Sweep:
+    """Bring the incidents up to what was judged, share all that, then tell whom it concerns: in this order.
+
+    What nobody could look up is not told.
+    """
+    start = min((item.window.start for item in sweep.judged), key=datetime.fromisoformat, default=None)
+    incidents = update(project, spec, [item.model for item in sweep.models], start)
+    if not (sweep.record or incidents):
+        return sweep
+    shared = project.ledger.share((), options.share_timeout)
+    delivery = deliver(project, options.environ)
+    if delivery.record and shared.landed:
+        shared = project.ledger.share((), options.share_timeout)
+    return replace(sweep, incidents=incidents, shared=shared, delivery=delivery)
 
 
 @dataclass(frozen=True, slots=True)

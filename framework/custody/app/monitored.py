@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from custody.app.outbox import Delivery
 from custody.core.due import BY_ITSELF, Asked
 from custody.domain.monitoring import Incident, Judged
 from custody.domain.ports import Shared
@@ -13,7 +15,7 @@ from custody.domain.ports import Shared
 class MonitorOptions:
     """What to judge and how. `due`: only models whose schedule has fired; `dry_run`: record nothing, tell nobody.
 
-    `share_timeout` is in seconds.
+    `share_timeout` is in seconds; `environ` is where channels find their secrets.
     """
 
     models: tuple[str, ...] = ()
@@ -23,6 +25,7 @@ class MonitorOptions:
     engine: str = "prefect"
     jobs: int = 2
     share_timeout: float = 60.0
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class SweptModel:
 class Sweep:
     """What one sweep did.
 
-    `record` is its commit, None where nothing was recorded; `incidents` are those that changed.
+    `record` is its commit, None where nothing was recorded; `incidents` are those that changed, `delivery` is what
+    became of the messages about them.
     """
 
     models: tuple[SweptModel, ...]
@@ -53,6 +57,7 @@ class Sweep:
     dry_run: bool = False
     cancelled: bool = False
     shared: Shared | None = None
+    delivery: Delivery | None = None
     seconds: float = 0.0
 
     @property

@@ -51,6 +51,8 @@ def judged_inputs(subject: Subject, window: Window, observed: Mapping[str, Any],
         profile=observed["columns"] if observed["rows"] else {},
         prediction=observed["prediction"],
         notes=(*verdict.notes, *_unscored(observed)),
+        near=verdict.near,
+        together=verdict.together,
     )
 
 

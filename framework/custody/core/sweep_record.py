@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from custody.core.alert_words import brief
 from custody.core.recording import SUBJECT, Source, line_of
-from custody.domain.monitoring import Health, Judged, Signal
+from custody.domain.monitoring import Health, Judged
 from custody.domain.record import Kind, Record
 
 _BAD = (Health.ALERT, Health.WARN)
@@ -25,19 +26,6 @@ def subject_of(judged: Sequence[Judged]) -> str:
     models = list(dict.fromkeys(item.model for item in judged))
     who = models[0] if len(models) == 1 else f"{len(models)} models"
     return line_of(f"monitor: {who}, {_spans(judged)}: {_healths(judged)}")[:SUBJECT]
-
-
-def brief(signal: Signal) -> str:
-    """Return a signal in few words: `drift plan psi 0.31 > 0.22`."""
-    named = (signal.monitor, signal.column, signal.metric if signal.metric != signal.monitor else None)
-    words = " ".join(part for part in named if part)
-    if signal.value is None:
-        return words
-    value = f"{signal.value:.3g}"
-    if signal.limit is None:
-        return f"{words} {value}"
-    sign = ">" if abs(signal.value) > abs(signal.limit) else "<"
-    return f"{words} {value} {sign} {signal.limit:.3g}"
 
 
 def _spans(judged: Sequence[Judged]) -> str:

@@ -90,6 +90,7 @@ def _options(args: argparse.Namespace, project: Any) -> MonitorOptions:
         engine=args.engine,
         jobs=args.jobs or min(4, os.cpu_count() or 1),
         share_timeout=300.0 if os.environ.get("CI") else 60.0,
+        environ=os.environ,
     )
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from custody.app.monitored import Sweep, SweptModel
+from custody.cli.views.incident import delivery_json, delivery_text
 from custody.cli.views.text import Tone, columns, one_line, plural
-from custody.domain.monitoring import Health, Judged, Signal
+from custody.core.alert_words import headline
+from custody.domain.monitoring import Health, Judged
 
 _TONES = {Health.OK: Tone.GOOD, Health.WARN: Tone.WARN, Health.ALERT: Tone.BAD}
 _ORDER = (Health.ALERT, Health.WARN, Health.NO_DATA, Health.WAITING, Health.OK)
+_QUIET = frozenset({Health.OK, Health.WAITING})
 _SHORT = 7
 
 
@@ -22,6 +25,7 @@ def text(sweep: Sweep) -> str:
         lines += _model(model)
     if not sweep.models:
         lines.append("Nothing to do: no model that is due declares monitors.yaml")
+    lines += [f"incident {item.id}  {one_line(headline(item))}" for item in sweep.incidents]
     if sweep.record:
         lines.append(f"recorded {sweep.record[:_SHORT]}")
     elif sweep.dry_run and sweep.judged:
@@ -36,8 +40,12 @@ def remarks(sweep: Sweep) -> Iterator[str]:
     if sweep.shared is not None and not sweep.shared.landed:
         yield f"{Tone.WARN('not shared yet')}: {one_line(sweep.shared.reason)}"
         yield "Next: custody sync"
+    if sweep.delivery and (sweep.delivery.sent or sweep.delivery.failed or sweep.delivery.dead):
+        yield delivery_text(sweep.delivery)
     alarmed = [item.model for item in sweep.models if any(one.health in _ORDER[:2] for one in item.judged)]
-    if alarmed:
+    if sweep.incidents:
+        yield f"Next: custody incident {sweep.incidents[0].id}"
+    elif alarmed:
         yield f"Next: custody monitor show {alarmed[0]}"
 
 
@@ -58,6 +66,7 @@ def to_json(sweep: Sweep) -> dict[str, Any]:
         "shared": sweep.shared.landed if sweep.shared else None,
         "models": [_model_json(item) for item in sweep.models],
         "incidents": [item.to_dict() for item in sweep.incidents],
+        "delivery": delivery_json(sweep.delivery) if sweep.delivery else None,
         "seconds": sweep.seconds,
     }
 
@@ -85,21 +94,18 @@ def _model(model: SweptModel) -> Iterator[str]:
     words += [f"{model.already} already recorded"] if model.already else []
     total = plural(len(model.judged), "window") + " judged" if model.judged else one_line(model.why)
     yield "  ".join(part for part in (name, total, ", ".join(words)) if part)
-    yield from (f"  {line}" for line in columns([row for item in model.judged for row in _rows(item)]))
+    shown = [item for item in model.judged if item.health not in _QUIET or item is model.judged[-1]]
+    yield from (f"  {line}" for line in columns([row for item in shown for row in rows(item)]))
     for item in model.waiting:
         yield f"  {item.window.name}  {Tone.FAINT(one_line('; '.join(item.notes)))}"
 
 
-def _rows(item: Judged) -> Iterator[tuple[str, str, str, str]]:
+def rows(item: Judged) -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each signal of a window that is not ok."""
     if item.health is Health.OK:
         return
     revised = f" r{item.revision}" if item.revision > 1 else ""
-    told = [_signal(signal) for signal in item.signals] or [one_line("; ".join(item.notes))]
+    told = [one_line(signal.text) for signal in item.signals] or [one_line("; ".join(item.notes))]
     for place, words in enumerate(told):
         shown = _TONES.get(item.health, Tone.FAINT)(str(item.health))
         yield (f"{item.window.name}{revised}", item.what, shown, words) if not place else ("", "", "", words)
-
-
-def _signal(signal: Signal) -> str:
-    return one_line(f"{signal.text}")
