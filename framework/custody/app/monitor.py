@@ -7,52 +7,33 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 from threading import Event as Cancel
-from typing import Any
 
-from custody.app.branch import require_ledger, serve
 from custody.app.incidents import update
 from custody.app.judge_windows import Material, judge
-from custody.app.monitor_graph import Sight, observe_node, reference_node
+from custody.app.monitor_graph import Sight, observe_node
+from custody.app.monitor_references import OnItsWay, Time, committed, error_of, made_of, with_references
 from custody.app.monitor_run import MonitorRun, running
 from custody.app.monitored import MonitorOptions, Sweep, SweptModel
 from custody.app.outbox import deliver
 from custody.app.predictions import batches
 from custody.app.project import Project
-from custody.app.watched import Unwatched, Watched, watch, zone_named
+from custody.app.watched import Unwatched, watch, zone_named
 from custody.app.who import source_of
-from custody.app.windows_recorded import path_of, recorded_reference, recorded_windows, reference_path
-from custody.core.due import NOTHING, Due, Moments, due, end_of, fires, start_of
+from custody.app.windows_recorded import path_of, recorded_windows, reference_path
+from custody.core.due import Moments, due, end_of, fires, start_of
 from custody.core.jsonfile import json_bytes
-from custody.core.keys import step_key
 from custody.core.sweep_record import sweep_record
-from custody.core.versions import with_recorded
 from custody.domain.batch import Batch
-from custody.domain.graph import Event, Outcome
-from custody.domain.monitoring import Judged
+from custody.domain.graph import Event
 from custody.domain.monitors import Every
 from custody.domain.spec import Spec
-from custody.errors import UsageError
 from custody.ledger.locks import sweep_lock
 
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """One model on its way through the phases.
-
-    `history` are its recorded windows, `reference` is what they are compared with, its key included, and `made` says
-    that it is not recorded yet. `error` is why the way ended.
-    """
-
-    watched: Watched
-    history: tuple[Judged, ...]
-    reference: Mapping[str, Any] | None = None
-    made: bool = False
-    due: Due = NOTHING
-    error: str = ""
+_NOTHING_DUE = "no window is due"
 
 
 def monitor(
@@ -69,14 +50,14 @@ def monitor(
     """
     start = time.monotonic()
     with sweep_lock(project.worktree.common_dir):
-        commit, spec = _committed(project)
+        commit, spec = committed(project)
         watched, rest = watch(project, spec, options.models)
-        at = _Time(project.clock(), zone_named(spec.config.timezone))
+        at = Time(project.clock(), zone_named(spec.config.timezone))
         sight = Sight(project.root, spec.config.timezone, options.asked, at.now.isoformat(timespec="seconds"))
-        models = [_Model(item, recorded_windows(project.ledger.files, *item.names)) for item in watched]
+        models = [OnItsWay(item, recorded_windows(project.ledger.files, *item.names)) for item in watched]
         models = [item for item in models if not options.due or _fires(item, at)]
         with running(project, watched, options, progress, cancel, say) as run:
-            models = _with_references(project, models, sight, run)
+            models = with_references(project, models, sight, run)
             models = [_with_due(item, options, at) for item in models]
             swept = list(_judged(project, models, sight, run))
         told = sorted([*swept, *(_unwatched(item) for item in rest)], key=lambda item: item.model)
@@ -93,56 +74,20 @@ def _said(project: Project, spec: Spec, options: MonitorOptions, sweep: Sweep) -
     """
     start = min((item.window.start for item in sweep.judged), key=datetime.fromisoformat, default=None)
     incidents = update(project, spec, [item.model for item in sweep.models], start)
-    if not (sweep.record or incidents):
-        return sweep
-    shared = project.ledger.share((), options.share_timeout)
+    shared = project.ledger.share((), options.share_timeout) if sweep.record or incidents else None
+    # also where nothing is new: a message may have waited for its receiver
     delivery = deliver(project, options.environ)
-    if delivery.record and shared.landed:
+    if delivery.record:
         shared = project.ledger.share((), options.share_timeout)
     return replace(sweep, incidents=incidents, shared=shared, delivery=delivery)
 
 
-@dataclass(frozen=True, slots=True)
-class _Time:
-    now: datetime
-    zone: tzinfo
-
-
-def _committed(project: Project) -> tuple[str, Spec]:
-    """Return the commit that is served and its specs, with the ledger fetched."""
-    commit = project.worktree.head()
-    if commit is None:
-        raise UsageError("there is no commit yet", code="E410", help=('git add -A && git commit -m "Add monitors"',))
-    serve(project, commit)
-    if project.ledger.remote is not None:
-        project.ledger.fetch(first=bool(project.worktree.repository.shallow_boundary))
-    require_ledger(project)
-    return commit, with_recorded(project.load_valid(commit), project.ledger.state().datasets)
-
-
-def _fires(item: _Model, at: _Time) -> bool:
+def _fires(item: OnItsWay, at: Time) -> bool:
     last = max((end_of(judged.window) for judged in item.history), default=None)
     return fires(item.watched.monitors.schedule, Moments(item.watched.since, at.now, at.zone), last)
 
 
-def _with_references(project: Project, models: Sequence[_Model], sight: Sight, run: MonitorRun) -> list[_Model]:
-    """Give each model its reference: the one that is recorded under the same key, else a new one."""
-    nodes = {item.watched.name: reference_node(item.watched, sight) for item in models}
-    keys = {name: step_key(node.step, node.inputs, {}) for name, node in nodes.items()}
-    found: dict[str, _Model] = {}
-    for item in models:
-        known = recorded_reference(project.ledger.files, item.watched.name)
-        if known and known.get("key") == keys[item.watched.name]:
-            found[item.watched.name] = replace(item, reference=known)
-    by_name = {item.watched.name: item for item in models}
-    for outcome in run(tuple(node for name, node in nodes.items() if name not in found)):
-        item, made = by_name[outcome.model], _made(outcome)
-        reference = {**made["reference"], "key": keys[outcome.model]} if made else None
-        found[outcome.model] = replace(item, reference=reference, made=bool(made), error=_error(outcome))
-    return [found[item.watched.name] for item in models]
-
-
-def _with_due(item: _Model, options: MonitorOptions, at: _Time) -> _Model:
+def _with_due(item: OnItsWay, options: MonitorOptions, at: Time) -> OnItsWay:
     if item.reference is None:
         return item
     every = (
@@ -152,49 +97,37 @@ def _with_due(item: _Model, options: MonitorOptions, at: _Time) -> _Model:
     return replace(item, due=due(item.watched.monitors, every, options.asked, item.history, moments))
 
 
-def _judged(project: Project, models: Sequence[_Model], sight: Sight, run: MonitorRun) -> Iterator[SweptModel]:
+def _judged(project: Project, models: Sequence[OnItsWay], sight: Sight, run: MonitorRun) -> Iterator[SweptModel]:
     """Observe what is due and judge it, each model as soon as it has been observed."""
     nodes = []
     by_name = {item.watched.name: item for item in models}
     for item in models:
         if item.reference is None or not item.due:
-            yield SweptModel(item.watched.name, error=item.error, why="" if item.error else "no window is due")
+            yield SweptModel(item.watched.name, error=item.error, why=_NOTHING_DUE, notes=item.notes)
             continue
         kept = _batches(project, item) if item.watched.monitors.live.uses is None else ()
         nodes.append(observe_node(item.watched, item.due, item.reference, kept, sight))
     for outcome in run(tuple(nodes)):
-        item, seen = by_name[outcome.model], _made(outcome)
+        item, seen = by_name[outcome.model], made_of(outcome)
         if seen is None or item.reference is None:
-            yield SweptModel(item.watched.name, error=_error(outcome))
+            yield SweptModel(item.watched.name, error=error_of(outcome))
             continue
         material = Material(item.watched, item.reference, item.history, item.due, seen, run.folder(item.watched.name))
-        yield judge(material, sight)
+        yield replace(judge(material, sight), notes=item.notes)
 
 
-def _batches(project: Project, item: _Model) -> tuple[Batch, ...]:
+def _batches(project: Project, item: OnItsWay) -> tuple[Batch, ...]:
     """Return the sealed batches that may hold rows of what is due."""
     spans = (*item.due.inputs, *item.due.outcomes)
     first, last = min(map(start_of, spans)), max(map(end_of, spans))
     return batches(project, item.watched.name, first.isoformat(), last.isoformat())
 
 
-def _made(outcome: Outcome) -> Mapping[str, Any] | None:
-    step = next(iter(outcome.steps), None)
-    return step.output.facts if step and step.output else None
-
-
 def _unwatched(item: Unwatched) -> SweptModel:
     return SweptModel(item.model, error=item.why) if item.error else SweptModel(item.model, why=item.why)
 
 
-def _error(outcome: Outcome) -> str:
-    if outcome.cancelled:
-        return "interrupted"
-    failed = outcome.failed
-    return f"{failed.step}: {failed.error or failed.status}" if failed else ""
-
-
-def _record(project: Project, models: Sequence[_Model], swept: Sequence[SweptModel], commit: str) -> str | None:
+def _record(project: Project, models: Sequence[OnItsWay], swept: Sequence[SweptModel], commit: str) -> str | None:
     """Append the one record of the sweep, where there is anything new; return its commit."""
     judged = [item for model in swept for item in model.judged]
     if not judged:

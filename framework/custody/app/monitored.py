@@ -32,7 +32,7 @@ class MonitorOptions:
 class SweptModel:
     """What came of one model: the windows `judged` anew, those that are `waiting`, how many were recorded `already`.
 
-    `error` is why it could not be judged, `why` that there was nothing to do.
+    `error` is why it could not be judged, `why` that there was nothing to do; `notes` are what its reference lacks.
     """
 
     model: str
@@ -41,6 +41,7 @@ class SweptModel:
     already: int = 0
     error: str = ""
     why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

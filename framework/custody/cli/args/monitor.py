@@ -31,9 +31,10 @@ ALERT = 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all with monitors.yaml")
+    parser.add_argument("models", nargs="*", metavar="[show|calibrate] MODEL", help="default: all with monitors.yaml")
     parser.add_argument("--window", metavar="NAME", help="this window alone")
     parser.add_argument("--replay", metavar="FROM..TO", help="all windows from one to another, as if judged then")
+    parser.add_argument("--all", action="store_true", help="of `show`: all windows, not the last thirty")
     parser.add_argument("--due", action="store_true", help="only models whose schedule has fired")
     parser.add_argument("--dry-run", action="store_true", help="record nothing and tell nobody")
     parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 where a window is in alert")
@@ -42,6 +43,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
+    match args.models:
+        case ["show", *names]:
+            return _show(names, args, out)
+        case ["calibrate", *names]:
+            return _calibrate(names, args, out)
+        case _:
+            return _sweep(args, out)
+
+
+def _sweep(args: argparse.Namespace, out: Output) -> int:
     from custody.app.monitor import monitor
     from custody.app.project import open_project
     from custody.cli.last import outcome
@@ -64,6 +75,40 @@ def run(args: argparse.Namespace, out: Output) -> int:
         for line in view.remarks(sweep):
             out.say(line)
     return last.exit_code
+
+
+def _show(names: list[str], args: argparse.Namespace, out: Output) -> int:
+    from custody.app.monitor_show import watched_models
+    from custody.app.project import open_project
+    from custody.cli.views import monitor_show as view
+
+    found = watched_models(open_project(out.directory), names)
+    if out.json_mode:
+        out.json([view.to_json(item) for item in found])
+    elif names:
+        out.result("\n\n".join(view.windows(item, every=args.all) for item in found))
+    else:
+        out.result(view.overview(found))
+    return 0
+
+
+def _calibrate(names: list[str], args: argparse.Namespace, out: Output) -> int:
+    from custody.app.calibrate import calibrate
+    from custody.app.project import open_project
+    from custody.cli.live import shown
+    from custody.cli.views import calibrate as view
+
+    cancel = Cancel()
+    options = MonitorOptions(tuple(names), engine=args.engine, jobs=args.jobs or 1)
+    with interruptible(cancel) as signals, shown(out) as progress:
+        found = calibrate(open_project(out.directory), options, progress, cancel)
+    if out.json_mode:
+        out.json([view.to_json(item) for item in found])
+    else:
+        out.result("\n\n".join(view.text(item) for item in found) or "Nothing to do: no model declares monitors.yaml")
+    if cancel.is_set():
+        return 128 + (signals[0] if signals else 2)
+    return FAILED if found and all(item.error for item in found) else 0
 
 
 def _options(args: argparse.Namespace, project: Any) -> MonitorOptions:

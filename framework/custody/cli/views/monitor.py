@@ -12,7 +12,7 @@ from custody.cli.views.text import Tone, columns, one_line, plural
 from custody.core.alert_words import headline
 from custody.domain.monitoring import Health, Judged
 
-_TONES = {Health.OK: Tone.GOOD, Health.WARN: Tone.WARN, Health.ALERT: Tone.BAD}
+TONES = {Health.OK: Tone.GOOD, Health.WARN: Tone.WARN, Health.ALERT: Tone.BAD}
 _ORDER = (Health.ALERT, Health.WARN, Health.NO_DATA, Health.WAITING, Health.OK)
 _QUIET = frozenset({Health.OK, Health.WAITING})
 _SHORT = 7
@@ -80,6 +80,7 @@ def _model_json(model: SweptModel) -> dict[str, Any]:
         "already": model.already,
         "error": model.error or None,
         "why": model.why or None,
+        "notes": list(model.notes),
     }
 
 
@@ -89,13 +90,14 @@ def _model(model: SweptModel) -> Iterator[str]:
         yield f"{name}  {Tone.BAD('failed')}  {one_line(model.error)}"
         return
     counts = Counter(item.health for item in model.judged)
-    words = [_TONES.get(item, Tone.FAINT)(f"{counts[item]} {item}") for item in _ORDER if counts[item]]
+    words = [TONES.get(item, Tone.FAINT)(f"{counts[item]} {item}") for item in _ORDER if counts[item]]
     words += [f"{len(model.waiting)} waiting for outcomes"] if model.waiting else []
     words += [f"{model.already} already recorded"] if model.already else []
     total = plural(len(model.judged), "window") + " judged" if model.judged else one_line(model.why)
     yield "  ".join(part for part in (name, total, ", ".join(words)) if part)
     shown = [item for item in model.judged if item.health not in _QUIET or item is model.judged[-1]]
     yield from (f"  {line}" for line in columns([row for item in shown for row in rows(item)]))
+    yield from (f"  {Tone.FAINT('note')}  {one_line(note)}" for note in model.notes)
     for item in model.waiting:
         yield f"  {item.window.name}  {Tone.FAINT(one_line('; '.join(item.notes)))}"
 
@@ -107,5 +109,5 @@ def rows(item: Judged) -> Iterator[tuple[str, str, str, str]]:
     revised = f" r{item.revision}" if item.revision > 1 else ""
     told = [one_line(signal.text) for signal in item.signals] or [one_line("; ".join(item.notes))]
     for place, words in enumerate(told):
-        shown = _TONES.get(item.health, Tone.FAINT)(str(item.health))
+        shown = TONES.get(item.health, Tone.FAINT)(str(item.health))
         yield (f"{item.window.name}{revised}", item.what, shown, words) if not place else ("", "", "", words)
