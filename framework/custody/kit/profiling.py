@@ -44,8 +44,9 @@ def edges_of(
 ) -> dict[str, Edges]:
     """Return the cells of each column: tenths of its numbers, or its commonest categories, in the order of `columns`.
 
-    `kinds` are those of `kit/frame.py`, `declared` the categories that the dataset allows: none of them is new. Of `hidden` columns (personal, or sensitive with many values) no value is kept:
-    they have one cell. Raises KeyError for a column that the table lacks.
+    `kinds` are those of `kit/frame.py`, `declared` the categories that the dataset allows: none of them is new. Of
+    `hidden` columns (personal, or sensitive with many values) no value is kept: they have one cell. Raises KeyError for
+    a column that the table lacks.
     """
     found = {}
     for name, kind in zip(columns, kinds, strict=True):
