@@ -32,6 +32,8 @@ DETERMINED = 0.15
 DETERMINED_WHY = "it follows from the window"
 COMMON = 0.05
 """The least share of a category whose absence is worth a word."""
+RARE = 0.01
+"""Blocks that are fewer than this part of all do not show what is usual: sensors were stuck in training, too."""
 _SPREAD = 20
 
 
@@ -197,6 +199,7 @@ def _thinned(values: Sequence[float]) -> Iterator[float]:
 def _known(edges: Edges, blocks: Sequence[Counts], whole: Counts, declared: Column | None) -> dict[str, Any]:
     """Return what the blocks say of a column besides its limits: each by itself, as windows are."""
     listed = range(len(edges.values or ()))
+    usual = median(block.known for block in blocks)
     return {
         "edges": edges,
         "counts": whole,
@@ -207,7 +210,7 @@ def _known(edges: Edges, blocks: Sequence[Counts], whole: Counts, declared: Colu
             for cell in listed
             if whole.cells[cell] >= COMMON * whole.known and all(block.cells[cell] for block in blocks if block.known)
         ),
-        "steady": any(holds_one(block, edges) for block in blocks),
+        "steady": sum(holds_one(block, edges) and 2 * block.known >= usual for block in blocks) > RARE * len(blocks),
         "least": declared.min if declared else None,
         "greatest": declared.max if declared else None,
         "closed": bool(declared and declared.values is not None),

@@ -55,8 +55,8 @@ class Known:
 
     `limits` are by what windows are compared with (training, previous); none where drift is not judged, and `why` says
     why. `mode` is the greatest share of its commonest value in a block, `nulls` that of nulls, `always` are the cells
-    of categories that no block lacked, `steady`: some block held one value alone. `least`, `greatest` and `closed` (no
-    other values than those known) are what the dataset declares.
+    of categories that no block lacked, `steady`: blocks of the usual size held one value alone, and not by exception.
+    `least`, `greatest` and `closed` (no other values than those known) are what the dataset declares.
     """
 
     edges: Edges
