@@ -8,7 +8,7 @@ from custody.core.suspects import RUN
 from custody.domain.monitoring import Health, Judged, Signal, Window
 from custody.domain.monitors import Every, Level
 from custody.domain.ports import Ledger
-from custody.domain.record import RunStatus
+from custody.domain.record import Entry, RunStatus
 from custody.domain.search import RunQuery, RunRow
 
 _LAST = 8
@@ -23,7 +23,7 @@ _HEALTH = {
 
 
 def run_windows(ledger: Ledger, model: str) -> tuple[Judged, ...]:
-    """Return the last runs of a model, each as a window that ends with it; of several in one second the last."""
+    """Return the last runs of a model, each as a window that ends when it was judged; one a second, the newest."""
     found: dict[str, Judged] = {}
     for row in ledger.search(RunQuery(model=model, limit=_LAST)):
         judged = _judged(ledger, row)
@@ -32,15 +32,16 @@ def run_windows(ledger: Ledger, model: str) -> tuple[Judged, ...]:
 
 
 def _judged(ledger: Ledger, row: RunRow) -> Judged:
-    at = datetime.fromisoformat(row.finished).astimezone(UTC)
+    entry = ledger.find_entry(row.commit)
+    at = datetime.fromisoformat(entry.at if entry else row.finished).astimezone(UTC)
     window = Window(f"{at:%Y-%m-%d %H:%M:%S}", Every.HOUR, at.isoformat(), at.isoformat())
     health = _HEALTH.get(RunStatus(row.status), Health.WAITING)
-    signals = (_signal(ledger, row),) if health is Health.ALERT else ()
+    signals = (_signal(row, entry),) if health is Health.ALERT else ()
     version = f"v{row.version}" if row.version else None
     return Judged(row.model, row.run, version, window, RUN, health, 0, row.run, "", signals)
 
 
-def _signal(ledger: Ledger, row: RunRow) -> Signal:
-    entry = ledger.find_entry(row.commit)
-    text = entry.subject if entry else f"run {row.run[:8]} {row.status}"
+def _signal(row: RunRow, entry: Entry | None) -> Signal:
+    said = entry.subject if entry else row.status
+    text = said if row.run[:8] in said else f"run {row.run[:8]}: {said}"
     return Signal(RUN, Level.ALERT, text, metric=row.status, at_once=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from custody.core.alert_words import about, day_of, headline
 from custody.core.incidents import MODEL
 from custody.core.jsonfile import json_bytes
-from custody.core.recording import SUBJECT, Source, line_of
+from custody.core.recording import Source, line_of
 from custody.domain.monitoring import FORMAT, Flag, Incident
 from custody.domain.record import Kind, Record
 
@@ -43,7 +43,7 @@ def alert_record(record_id: str, incident: Incident, source: Source) -> Record:
     return Record(
         record_id,
         Kind.ALERT,
-        headline(incident)[:SUBJECT],
+        headline(incident),
         (*trailers, *source.trailers),
         _model(incident),
         body,
@@ -58,7 +58,7 @@ def acknowledge_record(record_id: str, flag: Flag, incident: Incident, source: S
     subject = f"acknowledge {about(incident)}: incident {incident.id} by {line_of(flag.by)}{until}{reason}"
     trailers = (("Incident", incident.id), *source.trailers)
     files = {acknowledgement_path(incident.id): json_bytes(flag.to_dict())}
-    return Record(record_id, Kind.ACKNOWLEDGE, subject[:SUBJECT], trailers, _model(incident), files=files)
+    return Record(record_id, Kind.ACKNOWLEDGE, subject, trailers, _model(incident), files=files)
 
 
 def silence_record(record_id: str, flag: Flag, source: Source) -> Record:
@@ -66,7 +66,7 @@ def silence_record(record_id: str, flag: Flag, source: Source) -> Record:
     subject = f"silence {line_of(flag.match)} until {day_of(flag.until)}: {line_of(flag.reason)}"
     trailers = (("Silence", flag.id), *source.trailers)
     files = {silence_path(flag.id): json_bytes(flag.to_dict())}
-    return Record(record_id, Kind.SILENCE, subject[:SUBJECT], trailers, files=files)
+    return Record(record_id, Kind.SILENCE, subject, trailers, files=files)
 
 
 def receipts_record(
@@ -84,7 +84,7 @@ def receipts_record(
         )
         for name, told in receipts.items()
     }
-    return Record(record_id, Kind.ALERT, line_of(subject)[:SUBJECT], source.trailers, files=files)
+    return Record(record_id, Kind.ALERT, line_of(subject), source.trailers, files=files)
 
 
 def _model(incident: Incident) -> str | None:

@@ -116,6 +116,8 @@ def _suspects(incident: Incident) -> tuple[str, ...]:
     lines = list(facts.get("changed", ()))[:_REASONS]
     if upstream and incident.signals and stream_of(incident.signals[0]) == INPUTS:
         lines.insert(0, f"what feeds {upstream['dataset']}, owned by {upstream['owner']}")
+    if incident.signals and incident.signals[0].monitor == RUN:
+        lines.append(f"that run: custody log {incident.models[0]}")
     columns = list(dict.fromkeys(signal.column for signal in incident.signals if signal.column))
     lines += [f"columns {', '.join(columns)}"] if columns else []
     return tuple(lines) or ("nothing that is recorded changed: look at what the model is about",)

@@ -107,11 +107,20 @@ class _Case:
             level=worst((old.level, *(episode.level for episode in self.members))),
             last=newest.name if newest else old.last,
             signals=ordered(known.values(), {key: starts.get(key, self.since) for key in known}),
-            resolved=None if firing else max((item.resolved or "" for item in self.members), default=None),
+            resolved=None if firing else self._ended(watched),
         )
         if self.old is None:
             return made
         return replace(made, revision=self.old.revision + 1, to=()) if _said(made) != _said(self.old) else None
+
+    def _ended(self, watched: Mapping[str, Watched]) -> str | None:
+        """Return when it was over: with the last of its episodes.
+
+        Where windows were judged anew and there is none any more, with the newest window; None: it has none.
+        """
+        ends = [item.resolved for item in self.members if item.resolved]
+        windows = [utc(judged.window.end) for name in self.touched for judged in watched[name].windows]
+        return max(ends or [end for end in windows if end > self.since], default=None)
 
     def _opening(self) -> Incident:
         first = self.members[0]
