@@ -31,10 +31,6 @@ _KEPT = 64
 """Trees of which the bytes are kept."""
 _TREE_LINE = len("tree ") + 40 + len("\n")
 _PEOPLE = (b"author", b"committer")
-_SIGNED = re.compile(
-    rb"tree [0-9a-f]{40}\n(?:parent [0-9a-f]{40}\n)*"
-    rb"author ([^<>\n]*[^<>\n ] <[^<>\n]*>) ([0-9]{1,10} [+-](?:0[0-9]|1[0-4])[0-5][0-9])\n"
-)
 _PERSON = re.compile(rb"(.*?) ?<([^>]*)> (-?[0-9]{1,12} [+-][0-9]{4})")
 
 
@@ -105,6 +101,29 @@ class Repository:
     def commit_bytes(self, commit_id: str) -> bytes:
         """Return a commit as it is stored. Raises GitError as `commit` does."""
         return self._read(commit_id, ObjectType.COMMIT)
+
+    @contextmanager
+    def many_commits(self) -> Iterator[Callable[[str], bytes]]:
+        """Give a reader that is `commit_bytes`, for a projection of very many: twice as fast where they are packed.
+
+        It looks into packs first, and takes objects as they are stored: libgit2 looks for a file of each, and hashes
+        each again.
+        """
+        packed = pygit2.Odb()
+        packed.add_backend(pygit2.OdbBackendPack(str(self.common_dir / "objects")), 1)
+
+        def read(commit_id: str) -> bytes:
+            try:
+                kind, data = packed.read(commit_id)
+            except FAILURES:
+                return self.commit_bytes(commit_id)
+            return data if kind == ObjectType.COMMIT else self.commit_bytes(commit_id)
+
+        pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, False)
+        try:
+            yield read
+        finally:
+            pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
 
     def parents(self, commit_id: str) -> tuple[str, ...]:
         """Return the parents of a commit, first parent first; cheaper than parsing all of it."""
@@ -248,16 +267,6 @@ def open_repository(path: Path, *, durable: bool = True) -> Repository:
     return Repository(raw)
 
 
-@contextmanager
-def unhashed() -> Iterator[None]:
-    """Take objects as they are stored meanwhile, for a projection of many: hashing each again is half of reading it."""
-    pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, False)
-    try:
-        yield
-    finally:
-        pygit2.option(Option.ENABLE_STRICT_HASH_VERIFICATION, True)
-
-
 def parse_commit(commit_id: str, data: bytes) -> RawCommit:
     """Parse the raw bytes of a commit. Raises GitError where they are damaged."""
     head, _, message = data.partition(b"\n\n")
@@ -287,18 +296,6 @@ def parse_parents(data: bytes) -> tuple[str, ...]:
         parents.append(data[at + 7 : at + 47].decode("ascii", "replace"))
         at += 48
     return tuple(parents)
-
-
-def parse_author(commit_id: str, data: bytes) -> tuple[str, str]:
-    """Return the author of a commit, and when in Git's own form (`1767929940 +0100`), from its raw bytes.
-
-    Raises GitError where they are damaged.
-    """
-    found = _SIGNED.match(data)
-    if found is None:
-        author = parse_commit(commit_id, data).author
-        return str(author), f"{author.at.timestamp():.0f} {author.at:%z}"
-    return found[1].decode("utf-8", "replace"), found[2].decode("ascii")
 
 
 def parse_tree(data: bytes) -> list[TreeEntry]:

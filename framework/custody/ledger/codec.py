@@ -96,21 +96,6 @@ def decode(commit: RawCommit) -> Entry | None:
     )
 
 
-def decode_head(message: bytes) -> tuple[str, dict[str, str]] | None:
-    """Return subject and trailers as `decode` does, of several with one key the first; cheaper than all of the record.
-
-    None for a message that holds no record.
-    """
-    trailers = parse_trailers(message)
-    first = dict(trailers)
-    if len(first) != len(trailers):
-        first = dict(reversed(trailers))
-    if not first.get("Record") or not first.get("Kind"):
-        return None
-    subject = message.partition(b"\n\n")[0].decode("utf-8", "replace")
-    return _shown(subject.replace("\n", " ")), first
-
-
 def parse_trailers(message: bytes) -> list[tuple[str, str]]:
     """Return the trailers of a message: all lines of its last paragraph, or nothing where one is no trailer."""
     before, _, last = message.rstrip(b"\n").rpartition(b"\n\n")

@@ -10,26 +10,26 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from custody.errors import LedgerError
-from custody.git.objects import Repository, parse_parents, unhashed
+from custody.git.objects import Repository, parse_parents
 from custody.ledger.locks import FOLDER, file_lock
+from custody.ledger.rows import Row, row_of
 from custody.ledger.spool import Spool
 from custody.ledger.tables import (
     FORMAT,
     STEPS,
-    Row,
     aside,
     connect,
     drop_after,
     fill_steps,
     insert,
     reset,
-    row_of,
     transaction,
 )
 
@@ -198,8 +198,9 @@ class Index:
     ) -> None:
         """Drop rows off the line, and the former tail, then add the new ones; `whole`: there are no rows."""
         known = _Known(connection, whole=whole)
-        with Spool(None if self._memory else self._path.parent) as spool, unhashed():
-            merged, base = self._new_line(head, known, spool, shallow=bool(cut))
+        reading = self._repository.many_commits() if whole else nullcontext(self._repository.commit_bytes)
+        with Spool(None if self._memory else self._path.parent) as spool, reading as read:
+            merged, base = self._new_line(head, known, spool, read, shallow=bool(cut))
             keep = known.position(base)
             if not whole:
                 drop_after(connection, keep)
@@ -213,12 +214,14 @@ class Index:
         pairs = [("format", FORMAT), ("head", _named(head, tail)), ("cut", cut)]
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
 
-    def _new_line(self, head: str | None, known: _Known, spool: Spool, *, shallow: bool) -> tuple[_Merged, str | None]:
+    def _new_line(
+        self, head: str | None, known: _Known, spool: Spool, read: Callable[[str], bytes], *, shallow: bool
+    ) -> tuple[_Merged, str | None]:
         """Put the new first parents of `head` into the spool; return also the indexed commit that they stand on."""
         merged: _Merged = {}
         here = head
         while here is not None and not known.on_line(here):
-            data = self._repository.commit_bytes(here)
+            data = read(here)
             parents = self._present(parse_parents(data), shallow=shallow)
             spool.add(here, data)
             if parents[1:]:

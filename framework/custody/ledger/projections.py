@@ -13,11 +13,10 @@ from custody.git.objects import Repository
 from custody.git.refs import read_ref
 from custody.ledger.codec import notes_of
 from custody.ledger.index import Index
-from custody.ledger.tables import Row, as_stored, keys_of, row_of
+from custody.ledger.rows import STEPS, Row, as_stored, row_of
+from custody.ledger.tables import keys_of
 
 REPAIR = "custody ledger repair"
-_STEPS = 15
-"""The column `steps`."""
 _MOST = 20
 """Faults of one projection that are told one by one."""
 
@@ -40,7 +39,7 @@ class IndexAudit:
         if found is None or self._broken:
             return
         row, keys = found
-        named = keys_of(expected[_STEPS] or "") if keys is not None else None
+        named = keys_of(expected[STEPS] or "") if keys is not None else None
         if (expected, named) == found:
             return
         self._told += 1

@@ -6,6 +6,7 @@ What does not fit into a few MiB lies in a file without a name, so that a long h
 from __future__ import annotations
 
 import tempfile
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
@@ -22,7 +23,7 @@ class Spool:
         """Without a folder, all is kept in memory."""
         self._folder = folder
         self._file: IO[bytes] | None = None
-        self._blocks: list[tuple[int, list[int]]] = []
+        self._blocks: list[tuple[int, array[int]]] = []
         self._present: list[tuple[bytes, bytes]] = []
         self._size = 0
 
@@ -53,7 +54,7 @@ class Spool:
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
         start = self._file.tell()
         self._file.write(b"".join([part for item in self._present for part in item]))
-        self._blocks.append((start, [_ID + len(data) for _, data in self._present]))
+        self._blocks.append((start, array("L", (_ID + len(data) for _, data in self._present))))
         self._present, self._size = [], 0
 
     def _read(self) -> None:

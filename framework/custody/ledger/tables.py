@@ -9,11 +9,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from custody.git.objects import parse_author
-from custody.ledger.codec import decode_head
-from custody.ledger.runs import COLUMNS, INDEX, NO_RUN, VIEW, run_columns
+from custody.ledger.rows import WIDTH, Row
+from custody.ledger.runs import COLUMNS, INDEX, VIEW
 
 FORMAT = "5"
 _BATCH = 100
@@ -40,17 +38,12 @@ _INDICES = (
     "CREATE INDEX by_model ON commits (model, position) WHERE model IS NOT NULL",
     _BY_KEY,
 )
-_DIGITS = 10
 STEPS = 64
 """Places for the steps of one commit: `place` is its position times this, and the number of the step."""
 _PREFIX = 13
 """Hexadecimal digits of a step's key that the trailer `Steps` holds."""
 
-Row = tuple[Any, ...]
-"""The row of a commit. What is not there is "", and NULL in the table: sqlite3 takes much longer for None."""
-
-_NOTHING = ("", "", "", "", 0, "", "", "", "", "", "", "", "", *NO_RUN)
-_VALUES = ", ".join(["nullif(?, '')"] * (3 + len(_NOTHING)))
+_VALUES = ", ".join(["nullif(?, '')"] * WIDTH)
 _INSERT = f"INSERT INTO commits VALUES ({_VALUES})"  # noqa: S608  (question marks alone)
 
 
@@ -151,40 +144,6 @@ def fill_steps(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('keyed', ?)", (last,))
 
 
-def row_of(position: int, commit: str, data: bytes, *, line: bool) -> Row:
-    """Return the row of a commit, from its raw bytes. Raises GitError where they are damaged."""
-    head = decode_head(data.partition(b"\n\n")[2])
-    if head is None:
-        return position, commit, int(line), *_NOTHING
-    subject, first = head
-    author, at = parse_author(commit, data)
-    get = first.get
-    return (
-        position,
-        commit,
-        int(line),
-        first["Record"],
-        first["Kind"],
-        get("Model", ""),
-        get("Run", ""),
-        int("Note" in first),
-        subject,
-        author,
-        at,
-        _number(get("Version")),
-        get("Stage", ""),
-        get("Replaces") or get("From") or get("Was", ""),
-        get("Actor", ""),
-        get("Steps") or get("Key", ""),
-        *run_columns(first, at),
-    )
-
-
-def as_stored(row: Row) -> Row:
-    """Return a row as the table gives it back."""
-    return tuple(None if value == "" else value for value in row)
-
-
 def keys_of(steps: str) -> list[int]:
     """Return the numbers of the keys of `fetch=k1:11c7175bce37c …`."""
     found = map(number_of, steps.split()[:STEPS])
@@ -207,11 +166,6 @@ def _insert_steps(connection: sqlite3.Connection, rows: Sequence[tuple[int, ...]
     for count in {len(row) - 1 for row in rows} - {0}:
         values = ", ".join(f"(?1 * {STEPS} + {number}, ?{number + 2})" for number in range(count))
         connection.executemany(f"INSERT INTO steps VALUES {values}", [row for row in rows if len(row) == count + 1])  # noqa: S608
-
-
-def _number(version: str | None) -> int | str:
-    digits = (version or "").removeprefix("v")
-    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < _DIGITS else ""
 
 
 def _opened(path: Path | str) -> sqlite3.Connection:

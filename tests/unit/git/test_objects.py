@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custody.errors import GitError
-from custody.git.objects import open_repository, parse_author, parse_commit, parse_parents, parse_time, parse_tree
+from custody.git.objects import open_repository, parse_commit, parse_tree
 from tests.unit.git.repositories import commit, git
 
 
@@ -47,25 +47,3 @@ def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
             parse(data)
         except GitError:
             continue
-
-
-@pytest.mark.parametrize(
-    "author",
-    [
-        "Ada Lovelace <ada@example.org> 1767929940 +0000",
-        "Ada <ada@example.org> 1767929940 -0330",
-        "Ada <ada@example.org> 0 +1400",
-        "Ada <> 1767929940 +0000",
-        " <ada@example.org> 1767929940 +0000",
-        "<ada@example.org> 1767929940 +0000",
-        "Ada  <ada@example.org> -5 +0100",
-        "Adé <ada@example.org> 99999999999 +0000",
-    ],
-)
-def test_the_author_alone_is_read_as_with_the_whole_commit(author: str) -> None:
-    lines = (f"tree {'a' * 40}", f"parent {'b' * 40}", f"parent {'c' * 40}", f"author {author}", f"committer {author}")
-    data = "\n".join((*lines, "", "words\n")).encode()
-    whole = parse_commit("d" * 40, data)
-    who, at = parse_author("d" * 40, data)
-    assert (who, parse_time(at)) == (str(whole.author), whole.author.at)
-    assert parse_parents(data) == whole.parents == ("b" * 40, "c" * 40)
