@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from custody.cli.views.text import harmless
+from custody.core.jsonfile import json_text
 from custody.core.masking import Mask
 from custody.domain.problem import Problem
 
@@ -111,7 +112,7 @@ class Output:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_jsonable)
+    return json_text(value, _jsonable)
 
 
 def _color(environ: Mapping[str, str], *, terminal: bool) -> bool:
