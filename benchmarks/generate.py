@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,6 @@ from custody.git.objects import open_repository
 from custody.git.refs import move_ref
 from custody.ledger.index import Index
 from custody.ledger.reader import Reader
-from custody.ledger.readme import Readme
 from custody.ledger.standing import Standing
 from custody.ledger.writer import Hand, Writer
 from custody.spec.dump import dump_model
@@ -158,10 +157,7 @@ def write_commits(folder: Path, count: int) -> list[str]:
 
 
 class Batch:
-    """Appends records with the ledger's own writer, packs their objects now and then, and moves the branch each time.
-
-    The README of the branch is rendered with the last record alone: a rendering costs as much as there are models.
-    """
+    """Appends records with the ledger's own writer, and now and then packs their objects and moves the branch."""
 
     def __init__(self, folder: Path, project: Project) -> None:
         self._repository = open_repository(folder, durable=False)
@@ -172,17 +168,13 @@ class Batch:
         hand = Hand(identity, "custody (generated)", self.clock, render_readme)
         reader = Reader(self._repository, threading.RLock())
         standing = Standing(self._repository, project.config)
-        self.count, self.final = 0, False
+        self.count = 0
         self.writer = Writer(standing, project.config, Index(self._repository), reader, hand)
-        self.writer._readme = self
         self.head = self._moved = self.writer.head_to_append()
         self.ref = f"refs/heads/{project.config.ledger}"
 
     def clock(self) -> datetime:
         return BEGAN + timedelta(minutes=self.count)
-
-    def after(self, head: str, own: Mapping[str, ModelState]) -> bytes:
-        return Readme(self._repository, render_readme).after(head, own) if self.final else b"# Ledger\n"
 
     def append(self, record: Record) -> str:
         self.head = self.writer.write(self.head, record.model, record)
@@ -343,9 +335,7 @@ def write_ledger(folder: Path, models: int, records: int, staged: int, commits: 
             register, promote = maker.decisions(run, commit)
             batch.append(register(state))
             state = batch.writer._reader.model(batch.head, run.model)
-            batch.final = number == staged - 1
             batch.append(promote(state))
-            batch.final = False
     batch.flush()
     batch.writer.rebuild_notes()
     batch.flush()

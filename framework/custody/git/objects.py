@@ -91,8 +91,11 @@ class Repository:
             return b""
 
     def has(self, object_id: str) -> bool:
-        """Whether the object is stored here."""
-        return object_id in self.raw
+        """Whether the object with this full id is stored here; asked of the database, which need not read it."""
+        try:
+            return object_id in self._odb
+        except (TypeError, ValueError):
+            return False
 
     def commit(self, commit_id: str) -> RawCommit:
         """Return the commit. Raises GitError where it is missing, damaged or something else."""
