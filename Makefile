@@ -25,10 +25,16 @@ check: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not heavy" tests/unit
 
+# All at a modest size, in some minutes; `make benchmarks ONLY=search_runs ARGS="--runs 50000"` runs one at another.
+# MLFLOW and DVC in the environment add these peers.
+ONLY ?= cost engine_start compiled_flow record_run plan_scale ledger_scale search_runs share
+SIZE_plan_scale := --sizes 10,100
+SIZE_ledger_scale := --records 1000,5000 --models 300
+SIZE_search_runs := --runs 5000 --models 100
+SIZE_share := --runs 1000 --models 50
+
 benchmarks: $(READY)
-	@$(BIN)/python benchmarks/cost.py
-	@$(BIN)/python benchmarks/engine_start.py
-	@$(BIN)/python benchmarks/compiled_flow.py
+	@set -e; $(foreach name,$(ONLY),echo "== benchmarks/$(name).py $(SIZE_$(name)) $(ARGS)"; $(BIN)/python benchmarks/$(name).py $(SIZE_$(name)) $(ARGS);)
 
 format: $(READY)
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

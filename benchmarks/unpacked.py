@@ -48,16 +48,11 @@ class Unpacked(pygit2.OdbBackend):
             return
         packs = self._folder / ".git/objects/pack"
         plain = self._git("index-pack", "--stdin", data=self._plain()).split()[-1]
-        made = self._git(
-            "pack-objects",
-            "-q",
-            "--no-reuse-delta",
-            "--window=6",
-            "--threads=2",
-            f"{packs}/pack",
-            data="\n".join(self._objects).encode(),
-        )
-        for path in packs.glob(f"pack-{plain}.*") if made.strip() != plain else ():  # a few objects may pack alike
+        options = ("-q", "--no-reuse-delta", "--window=6", "--threads=2")
+        ids = "\n".join(self._objects).encode()
+        made = self._git("pack-objects", *options, f"{packs}/pack", data=ids).split()[-1]
+        # a pack without a single difference is the plain one
+        for path in packs.glob(f"pack-{plain}.*") if made != plain else ():
             path.unlink()
         self._objects.clear()
 
