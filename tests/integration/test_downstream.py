@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.integration.repository import Repository
@@ -15,6 +19,18 @@ READER = {
     "models/limit/gates.yaml": "metrics:\n  rmse: {max: 100000}\n",
     "models/risk/data.yaml": "dataset: loans@v1\nsplit: {by: day, test: 0.25}\nfeatures: [income, debt, job]\n",
 }
+
+WAITS = """\
+import time
+
+def fit(ctx):
+    with open({gate!r}, "w") as gate:
+        gate.write("here")
+    while True:
+        time.sleep(60)
+"""
+GOES_ON = "from sklearn.linear_model import {0}\n\ndef fit(ctx):\n    return {0}()\n"
+ESTIMATORS = {"risk": "LogisticRegression", "limit": "Ridge"}
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +109,50 @@ def test_a_cycle_is_an_error_with_its_path(settled: Repository) -> None:
     done = settled.custody("check")
     assert done.code == 1
     assert "limit reads itself: limit → risk → limit" in done.err + done.out
+
+
+@pytest.mark.slow
+def test_waves_run_as_flows_of_prefect(settled: Repository) -> None:
+    settled.edit("models/risk/pipeline.yaml", "max_depth: 3", "max_depth: 4")
+    done = settled.apply(engine="prefect")
+    assert done.code == 0, done.err
+    risk, limit = settled.run_json("risk"), settled.run_json("limit")
+    assert limit["data"]["inputs"]["risk_score"]["run"] == risk["run"]
+    assert settled.ran("limit") == ["prepare", "train", "evaluate"]
+    assert settled.plan() == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["inline", "prefect"])
+@pytest.mark.parametrize("model", ["risk", "limit"])
+def test_an_interrupt_in_any_wave_keeps_the_waves_before(
+    settled: Repository, tmp_path: Path, engine: str, model: str
+) -> None:
+    before = {name: settled.run_json(name)["run"] for name in ("risk", "limit")}
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    settled.edit("models/risk/data.yaml", "features: [income, debt, job]", "features: [income, job]")
+    settled.write(f"models/{model}/steps.py", WAITS.format(gate=str(gate)))
+    settled.write(f"models/{model}/pipeline.yaml", 'train: {uses: "./steps.py:fit"}\nseed: 1\n')
+    settled.commit("Train by own code")
+    process = settled.start("apply", "--engine", engine)
+    with gate.open() as reader:
+        assert reader.read() == "here"
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT
+    run = settled.run_json(model)
+    assert (run["status"], run["failure"]["step"]) == ("interrupted", "train")
+    risk = settled.run_json("risk")
+    if model == "risk":
+        assert settled.run_json("limit")["run"] == before["limit"]
+    else:
+        assert risk["status"] == "passed"
+        assert run["data"]["inputs"]["risk_score"]["run"] == risk["run"] != before["risk"]
+    settled.write(f"models/{model}/steps.py", GOES_ON.format(ESTIMATORS[model]))
+    settled.commit("Go on")
+    done = settled.apply(engine=engine)
+    assert done.code == 0, done.out + done.err
+    assert (settled.run_json("risk")["run"] == risk["run"]) == (model == "limit")
+    assert settled.run_json("limit")["data"]["inputs"]["risk_score"]["run"] == settled.run_json("risk")["run"]
+    assert settled.plan() == {}
