@@ -120,12 +120,12 @@ class Bytes:
             yield fault(named.entry, "bytes.unreadable", named.what, str(error))
 
     def _table(self, digest: str, named: _Named, version: Mapping[str, Any]) -> Iterator[Fault]:
-        from custody.content.logical import column_digests, table_digest
+        from custody.content.logical import logical_digest
         from custody.content.tables import read_table
 
         table = read_table(self._store.get(digest))
         self.counts["tables"] += 1
-        found = table_digest(table.num_rows, column_digests(table))
+        found = logical_digest(table)
         if found != version.get("logical"):
             yield fault(named.entry, "bytes.logical", f"{named.what} logical {version.get('logical')}", found)
 

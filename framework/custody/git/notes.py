@@ -37,13 +37,6 @@ def upto_of(repository: Repository, notes: str | None) -> str | None:
     return None
 
 
-def read_note(repository: Repository, target: str) -> str:
-    """Return the note on the object `target`; empty where there is none."""
-    head = read_ref(repository, NOTES_REF)
-    found = _NoteTree(repository, repository.commit(head).tree if head else None).find(target)
-    return repository.blob(found[1]).decode("utf-8", "replace") if found else ""
-
-
 def all_notes(repository: Repository) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield (target, its lines) for every note. Raises GitError where one cannot be read."""
     head = read_ref(repository, NOTES_REF)

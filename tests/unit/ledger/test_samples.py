@@ -1,6 +1,6 @@
 """A ledger as custody 0.1.0 wrote it: its records are read, folded and audited as then, whatever comes later.
 
-`samples/format-1.bundle` holds its branch (`git bundle list-heads`) and is never written again; a new format gets another.
+`samples/format-1.bundle` holds its branch and is never written again; a new format gets another.
 """
 
 from __future__ import annotations
