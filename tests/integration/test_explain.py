@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from custody.app.predictions import batches
 from custody.app.project import open_project
 from custody.app.promoted import find_promoted
 from custody.app.sealing import journal_root, record_batches
@@ -19,7 +20,9 @@ from custody.domain.batch import Batch
 from custody.domain.serving import Prediction
 from custody.kit import predictions
 from custody.serving.journal import Journal
-from tests.integration.repository import Repository, Result, loans
+from tests.integration.repository import Repository, loans
+
+PERSONAL = "job: {type: string, personal: true}"
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +40,8 @@ def told(repository: Repository, model: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def batch_of(found: Result) -> Batch:
-    return Batch.from_dict(found.json["batch"])
+def batch_of(repository: Repository, model: str) -> Batch:
+    return batches(open_project(repository.root), model)[-1]
 
 
 @pytest.fixture
@@ -115,7 +118,6 @@ def test_an_id_that_is_none_says_what_was_meant(repository: Repository) -> None:
 
 def test_what_is_not_here_is_left_out_and_said(repository: Repository, gone: Any) -> None:
     name = told(repository, "risk")[0]["id"]
-    whole = repository.here("explain", name, "--json").json
     run = open_project(repository.root).ledger.state().models["risk"].run
     assert run is not None
     split = run.steps["split"].output
@@ -125,13 +127,13 @@ def test_what_is_not_here_is_left_out_and_said(repository: Repository, gone: Any
     assert without["basis"] is None
     assert without["rescored"]["same"]
     assert without["notes"][0].startswith("no contributions: ")
-    gone(whole["artifact"])
+    gone(run.artifact)
     bare = repository.here("explain", name)
     assert bare.code == 0
     assert "Note: not scored again: " in bare.out
     assert "again    " not in bare.out
     assert "chain of custody" in bare.out
-    gone(whole["batch"]["content"])
+    gone(batch_of(repository, "risk").content)
     lost = repository.here("explain", name)
     assert lost.code == 64
     assert "is not here, such as" in lost.err
@@ -142,8 +144,7 @@ def test_an_answer_that_does_not_come_out_again_is_told(repository: Repository) 
     """A batch whose answers were changed before it was sealed: digest and root are right, the answer is not."""
     project = open_project(repository.root)
     source = find_promoted(project, "debt")
-    first = repository.here("explain", told(repository, "debt")[0]["id"], "--json")
-    table = read_table(project.store.get(batch_of(first).content))
+    table = read_table(project.store.get(batch_of(repository, "debt").content))
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -173,3 +174,15 @@ def test_a_prediction_in_the_journal_is_explained_before_it_is_sealed(repository
     assert "again    differs: " in found.out
     assert "likely: nothing that is recorded differs; what was kept of the row may" in found.out
     assert "(null)" in found.out
+
+
+def test_a_row_that_was_not_kept_whole_is_not_scored_again(repository: Repository) -> None:
+    """A column that is declared personal after the training is read by the model, and kept nowhere."""
+    path = repository.root / "datasets/loans/dataset.yaml"
+    repository.write("datasets/loans/dataset.yaml", path.read_text().replace("job: {type: string}", PERSONAL))
+    repository.commit("Call the job personal")
+    assert repository.here("predict", "debt", "--data", "new.csv", "--out", "later.csv").code == 0
+    found = repository.here("explain", told(repository, "later")[0]["id"])
+    assert found.code == 0, found.err
+    assert "Note: not scored again: of the row job was not kept" in found.out
+    assert "  job " not in found.out
