@@ -26,7 +26,7 @@ _CATEGORIES = 256
 class Tree:
     """One tree, an entry a node. A row goes left where its value is at most `threshold`, or among `categories`.
 
-    `missing_left` says where a missing value goes, and a category that is not among `known` of the node.
+    `missing_left` says where a missing value goes. Categories are numbers below 256; `categorical` nodes go by them.
     """
 
     leaf: NDArray[np.bool_]
@@ -39,7 +39,6 @@ class Tree:
     single: bool = False
     """Whether values are compared in single precision, as scikit-learn's own trees do."""
     categories: NDArray[np.bool_] | None = None
-    known: NDArray[np.bool_] | None = None
     categorical: NDArray[np.bool_] | None = None
 
     def goes_left(self, values: Floats, nodes: Places) -> NDArray[np.bool_]:
@@ -47,14 +46,10 @@ class Tree:
         compared = values.astype(np.float32).astype(np.float64) if self.single else values
         missing = np.isnan(compared)
         left = compared <= self.threshold[nodes]
-        if self.categorical is not None and self.categories is not None and self.known is not None:
-            sets = self.categorical[nodes]
-            inside = ~missing & (compared >= 0) & (compared < _CATEGORIES)
-            place = np.where(inside, compared, 0).astype(np.int64)
-            chosen = inside & self.categories[nodes, place]
-            strange = sets & ~missing & ~chosen & ~(inside & self.known[nodes, place])
-            left = np.where(sets, chosen, left)
-            missing = missing | strange
+        if self.categorical is not None and self.categories is not None:
+            inside = (compared >= 0) & (compared < _CATEGORIES)
+            chosen = inside & self.categories[nodes, np.where(inside, compared, 0).astype(np.int64)]
+            left = np.where(self.categorical[nodes], chosen, left)
         return np.where(missing, self.missing_left[nodes], left)
 
     def answers(self, values: Floats) -> Floats:
@@ -125,19 +120,16 @@ def _plain(model: Any, place: int | None, weight: float) -> Tree:
 
 
 def _histogram(model: Any, place: int | None) -> Iterator[Tree]:
-    known, ranks = model._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001
     column = place if place is not None and model.n_trees_per_iteration_ > 1 else 0
     for row in model._predictors:  # noqa: SLF001
         predictor = row[column]
         nodes = predictor.nodes
         categorical = nodes["is_categorical"] != 0
         feature = nodes["feature_idx"].astype(np.int64)
-        sets = known_sets = None
+        sets = None
         if categorical.any():
             sets = np.zeros((len(nodes), _CATEGORIES), dtype=bool)
-            known_sets = sets.copy()
             sets[categorical] = _bits(predictor.raw_left_cat_bitsets[nodes["bitset_idx"][categorical]])
-            known_sets[categorical] = _bits(known[ranks[feature[categorical]]])
         leaf = nodes["is_leaf"] != 0
         yield Tree(
             leaf,
@@ -148,7 +140,6 @@ def _histogram(model: Any, place: int | None) -> Iterator[Tree]:
             nodes["right"].astype(np.int64),
             nodes["value"].astype(np.float64),
             categories=sets,
-            known=known_sets,
             categorical=categorical if sets is not None else None,
         )
 

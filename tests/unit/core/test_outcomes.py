@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from custody.core.intervals import mean
 from custody.core.measures import Answers
 from custody.core.outcome_base import outcome_base, period
 from custody.core.outcome_limits import bias_limit, limits
@@ -197,6 +198,36 @@ def test_a_slice_is_judged_by_itself_with_a_level_for_many() -> None:
         "1 of 3 slices of plan have too few rows to be judged",
         "slices of region are not judged: the predictions have no such column",
     )
+
+
+def test_a_slice_among_many_needs_more_to_be_called_bad() -> None:
+    """Beyond its limit at 95 % by itself, and not where twenty are looked at together."""
+    found, regions = numbers(4000), np.array([f"r{number:02}" for number in range(20)] * 200)
+    here = regions == "r07"
+    days = joined(found).days[here]
+    as_it_is = mean(found.truth[here] - found.predicted[here], days)
+    # beyond the limit of 0.3 by what two looked at together allow (2.24 standard errors), not by what twenty do (3.02)
+    shift = 0.3 - as_it_is.value + 2.6 / 1.96 * (as_it_is.high - as_it_is.value)
+    shifted = replace(found, truth=found.truth + np.where(here, shift, 0.0))
+    watched = monitors(slices=("region",), metrics=(OutcomeLimit("r2", min=0.1),))
+    many = judge(joined(shifted, slices={"region": regions}), REGRESSION, watched)
+    assert [signal.column for signal in many.signals] == []
+    both = np.where(here, "r07", "others")
+    assert [
+        signal.column for signal in judge(joined(shifted, slices={"region": both}), REGRESSION, watched).signals
+    ] == ["region=r07"]
+
+
+def test_a_slice_that_was_off_in_training_may_be_as_far_off() -> None:
+    found = numbers(800)
+    halves = np.array(["a", "b"] * 400)
+    shifted = replace(found, truth=found.truth + np.where(halves == "b", 0.8, 0.0))
+    watched = monitors(slices=("half",), bias="auto")
+    window = joined(shifted, slices={"half": halves})
+    columns = [signal.column for signal in judge(window, REGRESSION, watched).signals if signal.column]
+    assert columns == ["half=b"]
+    base = replace(REGRESSION, slices={"half": {"b": {"bias": 0.8}}})
+    assert [signal.column for signal in judge(window, base, watched).signals if signal.column] == []
 
 
 def test_what_was_corrected_or_belongs_to_nothing_is_counted() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
@@ -30,6 +32,13 @@ from custody.kit.tabular import tabular
 
 KINDS = ("number", "boolean", "text", "number", "text")
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine take ten times as long as one."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 def mixed(rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -202,6 +211,35 @@ def test_a_column_of_two_features_is_never_taken_for_one_of_one(together: Any) -
     row = values[7].copy()
     row[3], row[4] = 6.0, -10.0
     assert explain(Asked(pipeline), row, values[:30], 1).method is Method.SAMPLED
+
+
+def meeting(rows: np.ndarray) -> np.ndarray:
+    return np.column_stack([rows, rows[:, 4] + ((rows[:, 3] > 5) & (rows[:, 5] > 5))])
+
+
+def two_of_one_late_row() -> tuple[np.ndarray, np.ndarray]:
+    """They meet in one row of the background alone."""
+    values = wide()[0][:80].copy()
+    values[70, 3] = values[70, 5] = 6.0
+    return values[0], values
+
+
+def two_of_different_rows() -> tuple[np.ndarray, np.ndarray]:
+    """They meet where one comes from the row and the other from the background."""
+    values = wide()[0][:30].copy()
+    values[:15, 3], values[15:, 3], values[:15, 5], values[15:, 5] = 0.0, 6.0, 6.0, 0.0
+    row = values[0].copy()
+    row[3], row[5] = 6.0, 0.0
+    return row, values
+
+
+@pytest.mark.parametrize("case", [two_of_one_late_row, two_of_different_rows])
+def test_features_that_meet_in_a_column_are_seen_to(case: Any) -> None:
+    row, background = case()
+    values, truth = wide()
+    values[:50, [3, 5]] = 6.0
+    pipeline = make_pipeline(FunctionTransformer(meeting), LinearRegression()).fit(values, truth)
+    assert explain(Asked(pipeline), row, background, 1).method is Method.SAMPLED
 
 
 def test_a_model_that_only_looks_like_trees_is_asked_instead() -> None:
