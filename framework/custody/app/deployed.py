@@ -86,10 +86,15 @@ def _told(
     return Deployment(state.name, told, item, before, stands, declared, commit, not reason, reason)
 
 
-def _checked(told: Told) -> None:
-    if not _WHERE.fullmatch(told.where) or told.where == NONE:
-        message = f"{told.where!r} cannot be the name of a place: letters, digits and . _ : / @ -, 64 at most"
+def require_place(where: str) -> None:
+    """Raise UsageError for what cannot be the name of a place."""
+    if not _WHERE.fullmatch(where) or where == NONE:
+        message = f"{where!r} cannot be the name of a place: letters, digits and . _ : / @ -, 64 at most"
         raise UsageError(message, code="E648", help=("--where eu-cluster",))
+
+
+def _checked(told: Told) -> None:
+    require_place(told.where)
     if told.stage == NONE or not keeps(schema("model")["properties"]["stages"], {told.stage: "auto"}):
         raise UsageError(f"{told.stage!r} cannot be a stage", code="E648", help=("--stage production",))
     if told.artifact and not _DIGEST.fullmatch(told.artifact):

@@ -39,7 +39,7 @@ class Follower:
         while not stop.wait(poll):
             try:
                 self.look()
-            except (CustodyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on answering
                 self._complain("", f"the ledger cannot be followed: {error}")
 
     def look(self) -> None:

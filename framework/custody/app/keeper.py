@@ -11,7 +11,6 @@ from custody.app.project import Project, open_project
 from custody.app.sealing import seal
 from custody.app.servers import workers
 from custody.core.stages import NONE
-from custody.errors import CustodyError
 
 _EVERY = 2.0
 """Seconds between two turns."""
@@ -72,7 +71,10 @@ class Keeper:
         for path in sealed.damaged:
             self._say(f"a part of {path} cannot be read; it is kept, its other predictions are sealed")
         if sealed.batches:
-            self._project.ledger.share()
+            shared = self._project.ledger.share()
+            reason = () if shared.landed else (f"not shared yet: {shared.reason}",)
+            for line in (*shared.left_out, *reason):
+                self._once(line, line)
 
     def _follow(self) -> None:
         if self._project.config.remote and time.monotonic() >= self._fetch:
@@ -83,7 +85,10 @@ class Keeper:
         try:
             do()
             self._said.pop(what, None)
-        except (CustodyError, OSError) as error:
-            if self._said.get(what) != str(error):
-                self._said[what] = str(error)
-                self._say(f"cannot {what}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on answering
+            self._once(what, f"cannot {what}: {error}")
+
+    def _once(self, what: str, line: str) -> None:
+        if self._said.get(what) != line:
+            self._said[what] = line
+            self._say(line)

@@ -72,7 +72,10 @@ def predict(project: Project, target: str, data: Path, out: Path, time: str | No
 def _put(aside: Path, out: Path) -> None:
     """Give the file its name, unless somebody else has taken that meanwhile."""
     try:
-        os.link(aside, out)
+        try:
+            os.link(aside, out)
+        except PermissionError:  # a file system without links
+            aside.replace(out)
     except FileExistsError:
         raise UsageError(f"{out} is there already", code="E640", help=(f"rm {out}",)) from None
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 from custody import __version__
 from custody.app.branch import require_ledger
+from custody.app.deployed import require_place
 from custody.app.follow import Follower
 from custody.app.keeper import Keeper
 from custody.app.project import Project, open_project
@@ -95,14 +96,15 @@ def serve(
     with listen(options.host, options.port) as listening:
         address = address_of(listening)
         where = options.where or f"{socket.gethostname()}:{listening.getsockname()[1]}"
+        require_place(where)
         server = Server(secrets.token_hex(4), address, where, named, stages, options, listening)
         told = Ready(address, where, {name: item.promoted for name, item in found.items()}, str(journal_root(project)))
         keeper = Keeper(project, server.id, where, tuple(named), say)
         if options.workers == 1:
             _alone(project, server, keeper, lambda: ready(told), say, stop)
         else:
-            work = _worker(project, server, say, stop)
-            supervise(options.workers, work, lambda: ready(told), keeper.turn, stop)
+            answering = _worker(project, server, say, stop)
+            supervise(options.workers, answering, lambda: ready(told), keeper.turn, stop)
         keeper.finish()
 
 

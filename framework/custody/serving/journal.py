@@ -55,6 +55,7 @@ class Journal:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._open: _Open | None = None
         self._ended = False
+        self._ending = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,17 +66,19 @@ class Journal:
     def append(self, promoted: Promoted, predictions: Sequence[Prediction]) -> Future[None]:
         """Keep predictions; the future is done when they are on disk, or holds the StoreError that kept them off."""
         waiting = _Waiting(promoted, entry(predictions))
-        if self._ended:
-            waiting.done.set_exception(StoreError("the journal is closed"))
-        else:
-            self._queue.put(waiting)
+        with self._ending:
+            if not self._ended:
+                self._queue.put(waiting)
+                return waiting.done
+        waiting.done.set_exception(StoreError("the journal is closed"))
         return waiting.done
 
     def close(self) -> None:
         """Write what waits and close the segment. Harmless when repeated."""
-        if not self._ended:
-            self._ended = True
-            self._queue.put(None)
+        with self._ending:
+            if not self._ended:
+                self._ended = True
+                self._queue.put(None)
         self._thread.join()
 
     def _write_all(self) -> None:
@@ -134,6 +137,8 @@ class _Waiting:
 
     def __init__(self, promoted: Promoted, data: bytes) -> None:
         self.promoted, self.data, self.done = promoted, data, Future()
+        # who gives up waiting takes nothing back: it may be written already
+        self.done.set_running_or_notify_cancel()
 
 
 class _Open:

@@ -150,3 +150,11 @@ def test_what_cannot_be_written_is_not_acknowledged(tmp_path: Path) -> None:
     kept.append(NEXT, [prediction("c")]).result()
     assert names(tmp_path / "churn") == ["c"]
     kept.close()
+
+
+def test_who_gives_up_waiting_stops_nobody(tmp_path: Path) -> None:
+    kept = Journal(tmp_path)
+    assert not kept.append(CHURN, [prediction("a")]).cancel()
+    kept.append(CHURN, [prediction("b")]).result()
+    kept.close()
+    assert names(tmp_path) == ["a", "b"]
