@@ -58,6 +58,11 @@ def test_what_was_read_is_recorded_and_traced(settled: Repository) -> None:
     assert "Nothing to do" in settled.apply().out
 
 
+def test_a_reader_is_not_predicted_with_by_itself(settled: Repository) -> None:
+    done = settled.here("predict", "limit", "--data", "data/loans.csv", "--out", "o.csv")
+    assert (done.code, "limit reads the scores of other models" in done.err) == (1, True), done.err
+
+
 def test_a_new_upstream_makes_the_reader_anew_in_the_same_apply(settled: Repository) -> None:
     settled.edit("models/risk/pipeline.yaml", "max_depth: 3", "max_depth: 4")
     planned = settled.plan()

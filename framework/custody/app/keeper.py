@@ -14,7 +14,7 @@ from custody.core.stages import NONE
 
 _EVERY = 2.0
 """Seconds between two turns."""
-_FETCH = 30.0
+_FETCH = 15.0
 """Seconds between two fetches of a shared ledger."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from custody.core.sharing import CLASSES, TRAVELS, Landed, named_by, strictest
+from custody.domain.batch import Batch
 from custody.domain.record import Kind, Record
 
 FILE = "b" * 64
@@ -46,3 +47,21 @@ def test_another_name_opens_nothing_and_a_landed_one_does() -> None:
     )
     reviewed = replace(landed, classes={**landed.classes, "credits": ("public", "on main")})
     assert refusal("public", reviewed, "credits") == ""
+
+
+def test_predictions_travel_as_their_dataset_may() -> None:
+    batch = Batch(
+        "b1", "risk", "r1", "v1", "a" * 64, 1, "2026-11-24T08:30:00.000000+00:00", "2026-11-24T08:30:00.000000+00:00",
+        FILE, "c" * 64, "serve", {"true": 1}, "loans", "internal",
+    )  # fmt: skip
+
+    def named(item: Batch, landed: Landed = NOTHING) -> tuple[str, tuple[str, ...]]:
+        record = Record("b1", Kind.PREDICTIONS, "p", (), "risk", files={"f.json": json.dumps(item.to_dict()).encode()})
+        [found] = named_by([record], landed)
+        return found.refusal, found.digests
+
+    assert named(batch) == ("", (FILE,))
+    assert named(replace(batch, classification="confidential"))[0] == "predictions of risk (loans is confidential)"
+    landed = Landed({"loans": ("restricted", "on main")})
+    assert named(batch, landed)[0] == "predictions of risk (loans is restricted on main)"
+    assert named(replace(batch, classification=None))[0].endswith("is of no recorded classification)")
