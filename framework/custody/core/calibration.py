@@ -18,10 +18,11 @@ from custody.core.drift import FLOOR, PSI, brief, distance, stat_of
 from custody.core.intervals import wilson
 from custody.core.profiles import holds_one, subtract_counts, total, total_counts
 from custody.core.quantiles import student
+from custody.core.seasons import season_distances, seasons, two_years
 from custody.core.sensitivity import sees
 from custody.core.volume import volume_of
 from custody.domain.monitoring import Counts, Edges, Profile, Window
-from custody.domain.monitors import PREVIOUS, TRAINING, DriftRule, Monitors
+from custody.domain.monitors import PREVIOUS, SAME_PERIOD, TRAINING, DriftRule, Monitors
 from custody.domain.reference import BEFORE, BLOCKS, Known, Limit, Reference
 from custody.domain.spec import Column
 
@@ -74,6 +75,18 @@ class Rule:
         return cls(declared.stat, floor_of(declared), CHANCE / max(1, columns) / max(1, references))
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a reference is cut: the windows of its blocks, and from which to before which they are taken together.
+
+    `seasonal`: they are compared with the same month of other years too.
+    """
+
+    windows: Sequence[Window]
+    spans: Sequence[tuple[int, int]]
+    seasonal: bool
+
+
 def floor_of(rule: DriftRule) -> float:
     """Return the least limit: what is declared, for statistics other than psi their own unless it was."""
     return rule.floor if rule.stat == PSI or rule.floor != FLOOR[PSI] else FLOOR[rule.stat]
@@ -89,13 +102,14 @@ def reference_of(material: Material, monitors: Monitors) -> Reference:
     left_out = {name: _left_out(name, material, whole.columns[name], rule) for name in material.edges}
     judged = [name for name, why in left_out.items() if why is None]
     shared = Rule.of(rule, len(judged), len(monitors.drift.reference))
+    seasonal = SAME_PERIOD in monitors.drift.reference and two_years(material.windows)
+    cut = Cut(material.windows, spans, seasonal)
     columns = {}
     for name, edges in material.edges.items():
-        parts = [total_counts(block.columns[name] for block in material.blocks[a:b]) for a, b in spans]
-        limits = _limits(shared, edges, parts, whole.columns[name]) if timed and name in judged else {}
         own = [block.columns[name] for block in material.blocks]
         known = _known(edges, own, whole.columns[name], material.contract.get(name))
-        columns[name] = known | {"limits": limits, "why": left_out[name]}
+        limits = _limits(shared, edges, own, cut) if name in judged else {}
+        columns[name] = Known(**known | {"limits": limits, "why": left_out[name]})
     return Reference(
         material.model,
         material.run,
@@ -105,11 +119,11 @@ def reference_of(material: Material, monitors: Monitors) -> Reference:
         monitors.every if timed else None,
         len(spans) if timed else 0,
         rule.stat,
-        {name: Known(**facts) for name, facts in columns.items()},
-        _prediction(material, monitors, spans),
+        columns,
+        _prediction(material, monitors, cut),
         volume_of(material.windows, [block.rows for block in material.blocks]) if timed else None,
         material.outcomes,
-        {name: dict(profile.columns) for name, profile in material.others.items()},
+        _others(material, judged, cut),
     )
 
 
@@ -169,24 +183,37 @@ def _determined(blocks: Sequence[Sequence[int]]) -> bool:
     return bool(1 - alike / pairs < DETERMINED * overall)
 
 
-def _limits(rule: Rule, edges: Edges, parts: Sequence[Counts], whole: Counts) -> dict[str, Limit]:
-    """Return the limits against the training data and against the windows before, as far as there are blocks enough."""
-    stat = stat_of(edges, rule.stat)
-    rest = (subtract_counts(whole, part) for part in parts)
-    training = [distance(stat, part, others, edges) for part, others in zip(parts, rest, strict=True)]
-    previous = [
-        distance(stat, parts[place], total_counts(parts[place - BEFORE : place]), edges)
-        for place in range(BEFORE, len(parts))
-    ]
+def _limits(rule: Rule, edges: Edges, blocks: Sequence[Counts], cut: Cut) -> dict[str, Limit]:
+    """Return the limits by what windows are compared with, as far as there are blocks enough; none without a time."""
+    if not cut.windows:
+        return {}
+    stat, whole = stat_of(edges, rule.stat), total_counts(blocks)
+    parts = [total_counts(blocks[start:end]) for start, end in cut.spans]
     rows = int(median(part.known for part in parts))
     made = {}
-    for name, values in ((TRAINING, training), (PREVIOUS, previous)):
+    for name, values in (_distances(stat, edges, parts, whole) | _seasonal(stat, edges, blocks, cut)).items():
         if len(values) < BLOCKS:
             continue
         value = brief(prediction_limit(values, rule.tail))
         found = sees(stat, edges, whole, max(value, rule.floor), rows)
         made[name] = Limit(value, rows, len(values), tuple(_thinned(values)), found)
     return made
+
+
+def _distances(stat: str, edges: Edges, parts: Sequence[Counts], whole: Counts) -> dict[str, list[float]]:
+    """Return how far each stretch of blocks is from all others, and from the four before it."""
+    rest = (subtract_counts(whole, part) for part in parts)
+    before = [total_counts(parts[place - BEFORE : place]) for place in range(BEFORE, len(parts))]
+    return {
+        TRAINING: [distance(stat, part, others, edges) for part, others in zip(parts, rest, strict=True)],
+        PREVIOUS: [distance(stat, part, four, edges) for part, four in zip(parts[BEFORE:], before, strict=True)],
+    }
+
+
+def _seasonal(stat: str, edges: Edges, blocks: Sequence[Counts], cut: Cut) -> dict[str, list[float]]:
+    if not cut.seasonal:
+        return {}
+    return {SAME_PERIOD: list(season_distances(stat, edges, blocks, cut.windows, cut.spans))}
 
 
 def _thinned(values: Sequence[float]) -> Iterator[float]:
@@ -223,12 +250,21 @@ def _greatest(shares: Sequence[tuple[int, int]]) -> float:
     return brief(max([parts / rows if rows else 0.0, *(wilson(part, of)[0] for part, of in shares)]))
 
 
-def _prediction(material: Material, monitors: Monitors, spans: Sequence[tuple[int, int]]) -> Known | None:
+def _prediction(material: Material, monitors: Monitors, cut: Cut) -> Known | None:
     if material.prediction is None or not material.predicted:
         return None
-    edges, whole = material.prediction, total_counts(material.predicted)
-    timed = bool(material.windows) and len(material.predicted) == len(material.blocks)
-    parts = [total_counts(material.predicted[a:b]) for a, b in spans] if timed else [whole]
+    edges, by_block = material.prediction, len(material.predicted) == len(material.blocks)
     rule = Rule.of(monitors.drift.prediction, 1, len(monitors.drift.reference))
-    limits = _limits(rule, edges, parts, whole) if timed else {}
-    return Known(**_known(edges, material.predicted, whole, None) | {"limits": limits})
+    known = _known(edges, material.predicted, total_counts(material.predicted), None)
+    return Known(**known | {"limits": _limits(rule, edges, material.predicted, cut) if by_block else {}})
+
+
+def _others(material: Material, judged: Sequence[str], cut: Cut) -> dict[str, dict[str, Counts]]:
+    """Return further versions and seasons to compare windows with; the predictions are under an empty name."""
+    found = {name: dict(profile.columns) for name, profile in material.others.items()}
+    if not cut.seasonal:
+        return found
+    blocks = [{name: block.columns[name] for name in judged} for block in material.blocks]
+    if len(material.predicted) == len(blocks):
+        blocks = [block | {"": said} for block, said in zip(blocks, material.predicted, strict=True)]
+    return found | seasons(blocks, material.windows)

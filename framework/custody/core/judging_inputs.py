@@ -16,10 +16,11 @@ from custody.core.calibration import DETERMINED_WHY, Rule
 from custody.core.drift import CHI2, brief, by_size, distance, stat_of
 from custody.core.profiles import add_counts, total_of_texts
 from custody.core.quality import quality_signals
+from custody.core.seasons import season_of
 from custody.core.volume import volume_signals
 from custody.core.windows import LENGTH
 from custody.domain.monitoring import Counts, Judged, Profile, Signal, Window
-from custody.domain.monitors import AUTO, PREVIOUS, SIZE, TRAINING, DriftRule, Level, Monitors
+from custody.domain.monitors import AUTO, PREVIOUS, SAME_PERIOD, SIZE, TRAINING, DriftRule, Level, Monitors
 from custody.domain.reference import BEFORE, BLOCKS, Known, Reference
 
 INPUTS = "inputs"
@@ -152,13 +153,15 @@ def _notes(monitors: Monitors, reference: Reference) -> Iterator[str]:
     determined = [name for name, known in reference.columns.items() if known.why == DETERMINED_WHY]
     if determined and monitors.drift.features:
         yield f"drift of {', '.join(determined)} is not judged: {DETERMINED_WHY}"
+    if SAME_PERIOD in monitors.drift.reference and not any(name.startswith(SAME_PERIOD) for name in reference.others):
+        yield "drift against same_period is not judged: the training data does not reach over two years"
     if reference.every is None or not any(rule.limit == AUTO for rule in rules):
         return
     for rule in {rule.stat: rule for rule in rules if rule.limit == AUTO and rule.stat != reference.stat}.values():
         yield f"drift by {rule.stat} is not judged: the reference has limits for {reference.stat}"
     for name in monitors.drift.reference:
         needed = BLOCKS + (BEFORE if name == PREVIOUS else 0)
-        if reference.blocks < needed:
+        if name != SAME_PERIOD and reference.blocks < needed:
             yield (
                 f"drift against {name} is not judged: the reference has {reference.blocks} blocks of "
                 f"{monitors.min_rows:,} rows or more, {needed} are needed to know how much it varies by itself"
@@ -175,18 +178,18 @@ class _Found:
 
 
 def _drifts(monitors: Monitors, reference: Reference, seen: Seen, stretches: Sequence[_Stretch]) -> Iterator[_Found]:
-    drift, against = monitors.drift, monitors.drift.reference
+    drift, against, season = monitors.drift, monitors.drift.reference, season_of(seen.window)
     if drift.features is not None and drift.features.severity is not Level.OFF:
         judged = [name for name, known in reference.columns.items() if known.why is None]
         rule = Rule.of(drift.features, len(judged), len(against))
         for name in judged:
             if name not in drift.features.ignore and name not in seen.profile.missing:
-                yield from _Case(name, reference.columns[name], rule, drift.features, reference).judge(
-                    against, stretches
-                )
+                case = _Case(name, reference.columns[name], rule, drift.features, reference, season)
+                yield from case.judge(against, stretches)
     rules, known = drift.prediction, reference.prediction
     if rules is not None and rules.severity is not Level.OFF and known is not None and seen.prediction is not None:
-        yield from _Case("", known, Rule.of(rules, 1, len(against)), rules, reference).judge(against, stretches)
+        case = _Case("", known, Rule.of(rules, 1, len(against)), rules, reference, season)
+        yield from case.judge(against, stretches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ class _Case:
     rule: Rule
     declared: DriftRule
     reference: Reference
+    season: str
 
     def judge(self, against: Sequence[str], stretches: Sequence[_Stretch]) -> Iterator[_Found]:
         """Yield how the window stands to what it is farthest from, as measured by the limits, if it is near one."""
@@ -223,7 +227,8 @@ class _Case:
         if against == TRAINING:
             return self.known.counts
         if against != PREVIOUS:
-            return self.reference.others.get(against, {}).get(self.name)
+            other = self.season if against == SAME_PERIOD else against
+            return self.reference.others.get(other, {}).get(self.name)
         if len(stretches) <= BEFORE:
             return None
         texts = [text for stretch in stretches[1:] for text in stretch.texts(self.name)]
@@ -244,7 +249,7 @@ class _Case:
             return self.rule.floor + by_size(stat, self.rule.tail, cells, n, m)
         if self.reference.every is None:
             return max(self.rule.floor, by_size(stat, self.rule.tail, cells, n, m))
-        limit = self.known.limits.get(PREVIOUS if against == PREVIOUS else TRAINING)
+        limit = self.known.limits.get(against if against in {PREVIOUS, SAME_PERIOD} else TRAINING)
         if limit is None or self.reference.stat != self.rule.stat:
             return None
         if n >= limit.rows:
@@ -269,7 +274,7 @@ class _Case:
         )
 
 
-_AGAINST = {TRAINING: "the training data", PREVIOUS: "the windows before"}
+_AGAINST = {TRAINING: "the training data", PREVIOUS: "the windows before", SAME_PERIOD: "the same month of other years"}
 
 
 def _span(seconds: float) -> str:

@@ -270,6 +270,34 @@ def test_another_version_of_the_data_may_be_compared_with():
     assert [(one.column, one.against) for one in found] == [("usage", "customers@v0")]
 
 
+def test_two_years_tell_a_season_from_a_drift():
+    monitors = Monitors(Every.WEEK, drift=Drift(reference=("same_period",)))
+    watched = Watched(_years(0, 105), ("number",), monitors)
+    limits = watched.reference.columns["level"].limits
+    assert 3 * limits["same_period"].value < limits["training"].value
+    usual, warmer = (_years(105, 110), _years(110, 115, jump=2.0))
+    assert [drifts(watched.judge(part)) for part in usual] == [[]] * 5
+    found = [drifts(watched.judge(part)) for part in warmer]
+    assert [one.against for part in found for one in part] == ["same_period"] * 5
+    assert found[0][0].text.endswith("against the same month of other years")
+
+
+def _years(first: int, last: int, jump: float = 0.0) -> list[pa.Table]:
+    random = np.random.default_rng(first)
+    levels = [4 * np.sin(2 * np.pi * week / 52.18) + jump for week in range(first, last)]
+    return [pa.table({"level": level + random.normal(0, 1, 250)}) for level in levels]
+
+
+def test_less_than_two_years_cannot_be_compared_with_another_year():
+    monitors = Monitors(Every.WEEK, drift=Drift(reference=("same_period",)))
+    watched = Watched(_years(0, 90), ("number",), monitors)
+    verdict = watched.judge(_years(90, 91, jump=9.0)[0])
+    assert drifts(verdict) == []
+    assert verdict.notes == (
+        "drift against same_period is not judged: the training data does not reach over two years",
+    )
+
+
 def test_windows_judged_by_another_reference_are_not_added_up(reference: Watched):
     watched = _next(reference)
     watched.reference = replace(watched.reference, run="r2")
