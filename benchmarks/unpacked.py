@@ -17,7 +17,7 @@ class Unpacked(pygit2.OdbBackend):
     def __init__(self, folder: Path, shared: Unpacked | None = None) -> None:
         """`shared`: the backend of the same repository, opened elsewhere, whose objects this one shows too."""
         super().__init__()
-        self._folder = folder
+        self._folder = folder.absolute()
         self._objects: dict[str, tuple[int, bytes]] = shared._objects if shared else {}
 
     def write_cb(self, oid: pygit2.Oid, data: bytes, kind: int) -> None:
