@@ -18,7 +18,6 @@ from custody.spec.scope import Columns, Scope, connector_problems, warning
 from custody.spec.words import listed, say
 
 _CRON = 'schedule: "0 6 * * *"   minute hour day month weekday: each day at 6:00'
-_CHANNELS = "channels: {pager: {uses: webhook, with: {url: https://…}}}"
 
 
 def monitor_problems(model: ModelSpec, dataset: DatasetSpec | None, scope: Scope) -> Iterator[Problem]:
@@ -91,14 +90,13 @@ def _escapes(uses: Uses) -> bool:
 
 
 def _alert_problems(model: ModelSpec, monitors: Monitors, scope: Scope) -> Iterator[Problem]:
-    config = scope.spec.config.document
-    known = config.value.get("channels", {}) if config else {}
+    known = scope.spec.config.channels
     single = isinstance(model.documents[MONITORS].value.get("alert", {}).get("channels"), str)
     for index, channel in enumerate(monitors.alert.channels):
         if channel not in known:
             place = model.place(MONITORS, "alert.channels" if single else f"alert.channels.{index}")
-            advice = (*meant(channel, known), f"add to .mlops/config.yaml: {_CHANNELS.replace('pager', channel)}")
-            yield Problem("E225", f"there is no channel {say(channel)}", place, help=advice)
+            advice = f"channels: {{{channel}: {{uses: webhook, with: {{url: env:PAGER_URL}}}}}} in .mlops/config.yaml"
+            yield Problem("E225", f"there is no channel {say(channel)}", place, help=(*meant(channel, known), advice))
     runbook = monitors.alert.runbook
     if runbook is not None and scope.read(path := f"{model.directory}/{runbook}") is None:
         place = model.place(MONITORS, "alert.runbook")

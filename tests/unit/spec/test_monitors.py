@@ -31,7 +31,7 @@ from custody.spec.metrics import MANY_CLASS_METRICS, NUMBER_METRICS, TWO_CLASS_M
 from custody.spec.monitors import monitors, outcome_metrics
 from custody.spec.schema import schema
 from custody.spec.yaml12 import parse
-from tests.unit.spec.project import SOUND, WATCHED, loaded
+from tests.unit.spec.project import CONFIG, SOUND, WATCHED, loaded
 
 MONITORS = "models/churn/monitors.yaml"
 MODEL, DATA = "models/churn/model.yaml", "models/churn/data.yaml"
@@ -246,6 +246,15 @@ def test_a_reference_must_have_what_the_model_learns_from() -> None:
 
 def test_a_version_that_is_named_by_its_time_is_looked_up_by_a_plan() -> None:
     assert not found("every: day\ndrift: {reference: [customers@2026-11-24]}\n")
+
+
+def test_channels_are_those_of_the_configuration() -> None:
+    pager = "channels: {pager: {uses: file, with: {path: alerts.jsonl}}}\n"
+    changes: dict[str, str | None] = {".mlops/config.yaml": f"{CONFIG}{pager}"}
+    assert not found("every: day\nalert: {channels: [pager]}\n", changes)
+    ((code, place, words),) = found("every: day\nalert: {channels: [pager, pagr]}\n", changes)
+    assert (code, place) == ("E225", "2:27")
+    assert 'did you mean "pager"?' in words
 
 
 def test_monitors_lie_over_those_of_a_profile() -> None:
