@@ -112,7 +112,7 @@ class _Course:
         return judged_inputs(self.subject, window, observed, verdict)
 
     def _outcomes(self, window: Window, observed: Mapping[str, Any]) -> Judged:
-        joined = _joined(self.material, window, observed)
+        joined = joined_rows(self.material, window, observed)
         now = judged_at(window, OUTCOMES, self.monitors) if self.replay else self.now
         found = judge_outcomes(self.monitors, self.base, joined, now, in_band=self._in_band(window))
         return judged_outcomes(self.subject, window, observed, found)
@@ -129,7 +129,7 @@ class _Course:
         return None if not same else 2 * len(moved) < len(same)
 
 
-def _joined(material: Material, window: Window, observed: Mapping[str, Any]) -> Joined:
+def joined_rows(material: Material, window: Window, observed: Mapping[str, Any]) -> Joined:
     """Return the rows of a window with their outcomes, as the step left them."""
     learnt = material.watched.learnt
     classes = tuple(material.seen["classes"])

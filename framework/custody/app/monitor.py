@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import datetime
 from threading import Event as Cancel
 
+from custody.app.contest import Running
 from custody.app.incidents import update
 from custody.app.judge_windows import Material, judge
 from custody.app.monitor_graph import Sight, observe_node
 from custody.app.monitor_references import OnItsWay, Time, committed, error_of, made_of, with_references
 from custody.app.monitor_run import MonitorRun, running
 from custody.app.monitored import MonitorOptions, Sweep, SweptModel
+from custody.app.on_alert import act
 from custody.app.outbox import deliver
 from custody.app.predictions import batches
 from custody.app.project import Project
@@ -31,7 +33,8 @@ from custody.domain.batch import Batch
 from custody.domain.graph import Event
 from custody.domain.monitors import Every
 from custody.domain.spec import Spec
-from custody.ledger.locks import sweep_lock
+from custody.errors import LockedError
+from custody.ledger.locks import deed_lock, sweep_lock
 
 _NOTHING_DUE = "no window is due"
 
@@ -64,6 +67,8 @@ def monitor(
         sweep = Sweep(tuple(told), dry_run=options.dry_run, cancelled=cancel.is_set())
         if not options.dry_run:
             sweep = _said(project, spec, options, replace(sweep, record=_record(project, models, swept, commit)))
+    if not options.dry_run and not options.asked.replay and not cancel.is_set():
+        sweep = _acted(project, spec, options, sweep, Running(options.engine, options.jobs, progress, cancel, say))
     return replace(sweep, seconds=round(time.monotonic() - start, 3))
 
 
@@ -74,12 +79,30 @@ def _said(project: Project, spec: Spec, options: MonitorOptions, sweep: Sweep) -
     """
     start = min((item.window.start for item in sweep.judged), key=datetime.fromisoformat, default=None)
     incidents = update(project, spec, [item.model for item in sweep.models], start)
-    shared = project.ledger.share((), options.share_timeout) if sweep.record or incidents else None
+    return _told(project, options, replace(sweep, incidents=incidents), new=bool(sweep.record or incidents))
+
+
+def _acted(project: Project, spec: Spec, options: MonitorOptions, sweep: Sweep, how: Running) -> Sweep:
+    """Do what open alerts ask for, and tell of it: people have heard before it begins, since training takes long.
+
+    Where another sweep is at it, that is left to it.
+    """
+    try:
+        with deed_lock(project.worktree.common_dir):
+            acted = act(project, spec, how)
+    except LockedError:
+        return sweep
+    done = replace(sweep, acted=acted, cancelled=how.cancel.is_set())
+    return _told(project, options, done, new=True) if any(item.new for item in acted) else done
+
+
+def _told(project: Project, options: MonitorOptions, sweep: Sweep, *, new: bool) -> Sweep:
+    shared = project.ledger.share((), options.share_timeout) if new else sweep.shared
     # also where nothing is new: a message may have waited for its receiver
     delivery = deliver(project, options.environ)
     if delivery.record:
         shared = project.ledger.share((), options.share_timeout)
-    return replace(sweep, incidents=incidents, shared=shared, delivery=delivery)
+    return replace(sweep, shared=shared, delivery=delivery)
 
 
 def _fires(item: OnItsWay, at: Time) -> bool:

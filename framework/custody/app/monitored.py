@@ -45,16 +45,29 @@ class SweptModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of a deed of `on_alert`: `line` says what was done, or why it is `withheld`; `new`: that is news."""
+
+    incident: str
+    model: str
+    what: str
+    line: str
+    withheld: bool = False
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """What one sweep did.
 
-    `record` is its commit, None where nothing was recorded; `incidents` are those that changed, `delivery` is what
-    became of the messages about them.
+    `record` is its commit, None where nothing was recorded; `incidents` are those that changed, `acted` is what came of
+    what they ask for, `delivery` what became of the messages about them.
     """
 
     models: tuple[SweptModel, ...]
     record: str | None = None
     incidents: tuple[Incident, ...] = ()
+    acted: tuple[Acted, ...] = ()
     dry_run: bool = False
     cancelled: bool = False
     shared: Shared | None = None

@@ -52,6 +52,13 @@ def sweep_lock(common_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
+def deed_lock(common_dir: Path) -> Iterator[None]:
+    """Hold the one lock of what alerts bring about by themselves in this repository; raises as `apply_lock`."""
+    with _held(common_dir, "deeds.lock", "what an alert asks for", 0.0):
+        yield
+
+
+@contextmanager
 def _held(common_dir: Path, name: str, what: str, wait: float) -> Iterator[None]:
     handle = _open(common_dir, name)
     try:
