@@ -46,12 +46,16 @@ class SweptModel:
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What became of a deed of `on_alert`: `line` says what was done, or why it is `withheld`; `new`: that is news."""
+    """What became of a deed of `on_alert`: `line` says what was done, or why it is `withheld`; `new`: that is news.
+
+    `undo` is the command that takes it back, where there is something to be taken back.
+    """
 
     incident: str
     model: str
     what: str
     line: str
+    undo: str = ""
     withheld: bool = False
     new: bool = True
 

@@ -24,6 +24,7 @@ from custody.app.watched import watch
 from custody.core.choice import Choice
 from custody.core.guards import (
     RETRAIN,
+    ROLLBACK,
     Case,
     Deed,
     Earlier,
@@ -38,7 +39,7 @@ from custody.core.guards import (
 )
 from custody.core.holds import hold_words
 from custody.core.paging import acknowledged
-from custody.core.stages import AUTO
+from custody.core.stages import AUTO, PRODUCTION
 from custody.domain.monitoring import Incident, Window
 from custody.domain.monitors import Every, Monitors
 from custody.domain.plan import Category
@@ -49,7 +50,6 @@ from custody.errors import CustodyError
 TRAINED = frozenset({Category.NEW, Category.REBUILD, Category.RETRAIN})
 _ALL = ""
 """Before any month: all windows."""
-_BY = "on_alert"
 
 
 def act(project: Project, spec: Spec, how: Running) -> tuple[Acted, ...]:
@@ -87,7 +87,7 @@ def _on_incident(
         # who heard of the incident hears of what was done; what is withheld is a line that goes with the next message
         told = incident.told if done else ()
         record(project, (replace(incident, revision=incident.revision + 1, facts=facts, to=told),))
-    yield from (Acted(incident.id, deed.model, deed.what, deed.line) for deed in done)
+    yield from (Acted(incident.id, deed.model, deed.what, deed.line, deed.undo) for deed in done)
     yield from (replace(item, new=line not in before) for item, line in zip(withheld, lines, strict=True))
 
 
@@ -152,8 +152,8 @@ class _Doer:
         found = self._contest(before, window)
         if not found.won:
             return f"{target[0]} is no better: {found}"
-        hold(self.project, self.model.name, target[0], self.stage, f"{self._alert}; {target[0]} is better: {found}")
-        return self._deed("rollback", f"{self.stage} is held at {target[0]}: {found}")
+        undo = self._hold(target[0], f"{target[0]} is better: {found}")
+        return self._deed(ROLLBACK, f"{self.stage} is held at {target[0]}: {found}", undo)
 
     def _earlier(self, before: Recorded) -> Earlier:
         manifest = self.spec.resolve(self.model.dataset)
@@ -193,21 +193,29 @@ class _Doer:
         applied = apply(self.project, options, self.how.progress, self.how.cancel, self.how.say)
         made = next((item for item in applied.models if item.model == self.model.name), None)
         moved = [move for move in made.promoted if move.stage == self.stage] if made else []
+        undo = ""
         if moved:
             line = f"{self.stage} is {moved[0].version or run.id[:8]} now: {found}"
+            undo = f"custody rollback {self.model.name}{self._option}"
         else:
             told = (made.note if made else "") or f"stages says {self.model.stages.get(self.stage)}"
             line = f"{made.registered if made and made.registered else run.id[:8]} is better ({found}); {told}"
-        return self._deed(RETRAIN, line)
+        return self._deed(RETRAIN, line, undo)
 
     def _lost(self, run: Run, why: str) -> Deed:
         """Keep what serves: where the stage follows the specs, the next apply would promote what passed its gates."""
         pointer = self._state().stages.get(self.stage)
-        line = f"trained trial {run.id[:8]}: {why}"
+        line, undo = f"trained trial {run.id[:8]}: {why}", ""
         if pointer and self.model.stages.get(self.stage) == AUTO:
-            hold(self.project, self.model.name, pointer.version, self.stage, f"{self._alert}; {line}")
+            undo = self._hold(pointer.version, line)
             line += f"; {self.stage} is held at {pointer.version}"
-        return self._deed(RETRAIN, line)
+        return self._deed(RETRAIN, line, undo)
+
+    def _hold(self, version: str, why: str) -> str:
+        """Hold the stage at a version, and return the command that ends the hold."""
+        done = hold(self.project, self.model.name, version, self.stage, f"{self._alert}; {why}")
+        record = done.held.record[:8] if done.held else ""
+        return f"custody rollback {self.model.name} --release {record}{self._option}"
 
     def _contest(self, one: Recorded, window: Window) -> Contest:
         found, _ = watch(self.project, self.spec, (self.model.name,))
@@ -234,8 +242,12 @@ class _Doer:
     def _state(self) -> ModelState:
         return self.project.ledger.model(self.model.name)
 
-    def _deed(self, what: str, line: str) -> Deed:
-        return Deed(what, self.model.name, self.project.now(), f"{what} of {self.model.name}: {line}")
+    def _deed(self, what: str, line: str, undo: str = "") -> Deed:
+        return Deed(what, self.model.name, self.project.now(), f"{what} of {self.model.name}: {line}", undo)
+
+    @property
+    def _option(self) -> str:
+        return "" if self.stage == PRODUCTION else f" --stage {self.stage}"
 
     @property
     def _alert(self) -> str:

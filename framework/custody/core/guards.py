@@ -32,17 +32,18 @@ _RUNS = "run"
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What was done of itself in an incident: `what` of which model, when, and in a line what came of it."""
+    """What was done of itself in an incident: `what` of which model, when, what came of it, and what undoes it."""
 
     what: str
     model: str
     at: str
     line: str
+    undo: str = ""
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read a deed from an incident's facts; raises KeyError or ValueError where it is none."""
-        found = cls(*(str(value[name]) for name in ("what", "model", "at", "line")))
+        found = cls(*(str(value[name]) for name in ("what", "model", "at", "line")), str(value.get("undo", "")))
         utc(found.at)
         return found
 

@@ -8,7 +8,7 @@ from threading import Event as Cancel
 from typing import Any
 
 from custody.app.monitored import MonitorOptions, Sweep
-from custody.cli.args.apply import FAILED, PARTLY, interruptible
+from custody.cli.args.apply import FAILED, PARTLY, REFUSED, interruptible
 from custody.cli.output import Output
 from custody.errors import UsageError
 
@@ -24,7 +24,7 @@ examples:
   custody monitor calibrate churn          the limits, and what they can see
 
 exit codes: 0 judged, whatever was found (with --detailed-exitcode 2 where there is an alert), 1 no model could be
-judged, 6 another sweep is at work, 7 some could not or it is not shared yet, 130/143 interrupted (what was judged is
+judged, 4 a guard withholds what on_alert asks for (told once), 6 another sweep is at work, 7 some could not or it is not shared yet, 130/143 interrupted (what was judged is
 recorded; the next one goes on)"""
 
 ALERT = 2
@@ -142,7 +142,8 @@ def _options(args: argparse.Namespace, project: Any) -> MonitorOptions:
 def _exit_code(sweep: Sweep, signals: list[int], *, detailed: bool) -> int:
     """Return the code of `EXAMPLES`, numbered cases first to last.
 
-    1. Interrupted. 2. No model could be judged: 1; some could not, or the record is not shared: 7. 3. Alerts.
+    1. Interrupted. 2. No model could be judged: 1; some could not, or the record is not shared: 7. 3. What an alert
+    asks for was withheld. 4. Alerts.
     """
     if sweep.cancelled:
         return 128 + (signals[0] if signals else 2)
@@ -150,4 +151,6 @@ def _exit_code(sweep: Sweep, signals: list[int], *, detailed: bool) -> int:
         return FAILED if len(sweep.failed) == len(sweep.models) else PARTLY
     if sweep.shared is not None and not sweep.shared.landed:
         return PARTLY
+    if any(item.withheld and item.new for item in sweep.acted):
+        return REFUSED
     return ALERT if detailed and any(item.health == "alert" for item in sweep.judged) else 0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from custody.app.monitored import Sweep, SweptModel
+from custody.app.monitored import Acted, Sweep, SweptModel
 from custody.cli.views.incident import delivery_json, delivery_text
 from custody.cli.views.text import Tone, columns, one_line, plural
 from custody.core.alert_words import headline
@@ -30,6 +30,7 @@ def text(sweep: Sweep) -> str:
         lines.append(f"recorded {sweep.record[:_SHORT]}")
     elif sweep.dry_run and sweep.judged:
         lines.append("not recorded: --dry-run")
+    lines += map(_acted, sweep.acted)
     return "\n".join(lines)
 
 
@@ -40,6 +41,9 @@ def remarks(sweep: Sweep) -> Iterator[str]:
     if sweep.shared is not None and not sweep.shared.landed:
         yield f"{Tone.WARN('not shared yet')}: {one_line(sweep.shared.reason)}"
         yield "Next: custody sync"
+    for item in sweep.acted:
+        if item.undo:
+            yield f"undo: {one_line(item.undo)}"
     if sweep.delivery and (sweep.delivery.sent or sweep.delivery.failed or sweep.delivery.dead):
         yield delivery_text(sweep.delivery)
     alarmed = [item.model for item in sweep.models if any(one.health in _ORDER[:2] for one in item.judged)]
@@ -47,6 +51,12 @@ def remarks(sweep: Sweep) -> Iterator[str]:
         yield f"Next: custody incident {sweep.incidents[0].id}"
     elif alarmed:
         yield f"Next: custody monitor show {alarmed[0]}"
+
+
+def _acted(item: Acted) -> str:
+    if item.withheld:
+        return f"{Tone.WARN('withheld')}  {one_line(f'{item.what} of {item.model}: {item.line}')}"
+    return f"{Tone.GOOD('done')}  {one_line(item.line)}"
 
 
 def health(model: SweptModel) -> str:
@@ -66,6 +76,11 @@ def to_json(sweep: Sweep) -> dict[str, Any]:
         "shared": sweep.shared.landed if sweep.shared else None,
         "models": [_model_json(item) for item in sweep.models],
         "incidents": [item.to_dict() for item in sweep.incidents],
+        "acted": [
+            {"incident": item.incident, "model": item.model, "what": item.what, "line": item.line}
+            | {"undo": item.undo or None, "withheld": item.withheld, "new": item.new}
+            for item in sweep.acted
+        ],
         "delivery": delivery_json(sweep.delivery) if sweep.delivery else None,
         "seconds": sweep.seconds,
     }
