@@ -43,7 +43,8 @@ class Deed:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read a deed from an incident's facts; raises KeyError or ValueError where it is none."""
-        found = cls(*(str(value[name]) for name in ("what", "model", "at", "line")), str(value.get("undo", "")))
+        what, model, at, line = (str(value[name]) for name in ("what", "model", "at", "line"))
+        found = cls(what, model, at, line, str(value.get("undo", "")))
         utc(found.at)
         return found
 

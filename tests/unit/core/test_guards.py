@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ from custody.core.guards import (
     facts_with,
     failing_outcomes,
     latest_outcomes,
+    learnt_until,
     retraining_withheld,
     rollback_withheld,
     withheld_lines,
 )
 from custody.domain.monitoring import Health, Incident, IncidentState, Judged, Signal, Window
 from custody.domain.monitors import DAY, Every, Level, Monitors, OnAlert
+from tests.unit.core import build
 
 NOW = "2012-03-10T06:00:00+00:00"
 MONITORS = Monitors(Every.MONTH, min_rows=200, on_alert=OnAlert(("notify", "retrain", "rollback")))
@@ -190,6 +193,18 @@ def test_only_an_open_alert_asks_for_deeds() -> None:
 )
 def test_which_of_two_values_is_better(metric: str, one: float, other: float, expected: bool) -> None:  # noqa: FBT001
     assert better(metric, one, other) is expected
+
+
+def test_what_a_run_may_have_learnt_from_ends_with_its_training_rows_or_with_itself() -> None:
+    made = build.run(build.model(), started="2012-03-01T10:00:00+00:00")
+    assert learnt_until(made, "day") == date(2012, 3, 1)
+    split = made.steps["split"]
+    output = replace(split.output, facts={"train_until": "2012-02-10"}) if split.output else None
+    ordered = replace(split, inputs={"kind": "ordered", "column": "day"}, output=output)
+    found = replace(made, steps={**made.steps, "split": ordered})
+    assert learnt_until(found, "day") == date(2012, 2, 10)
+    assert learnt_until(found, "signup") == date(2012, 3, 1)
+    assert learnt_until(replace(found, started=None), None) == date.max
 
 
 def test_a_rollback_waits_a_day_whatever_the_cool_down() -> None:

@@ -24,8 +24,8 @@ examples:
   custody monitor calibrate churn          the limits, and what they can see
 
 exit codes: 0 judged, whatever was found (with --detailed-exitcode 2 where there is an alert), 1 no model could be
-judged, 4 a guard withholds what on_alert asks for (told once), 6 another sweep is at work, 7 some could not or it is not shared yet, 130/143 interrupted (what was judged is
-recorded; the next one goes on)"""
+judged, 4 a guard withholds what on_alert asks for (told once), 6 another sweep is at work, 7 some could not be judged
+or it is not shared yet, 130/143 interrupted (what was judged is recorded; the next one goes on)"""
 
 ALERT = 2
 
