@@ -37,7 +37,8 @@ channels: {everything: {uses: file, with: {path: messages.jsonl}, level: warn}}
 ALERT = "alert: {channels: [everything]}\n"
 BIKE = {
     "datasets/bike/dataset.yaml": "owner: city\npurposes: [planning]\n"
-    'source: {uses: file, with: {path: data/bike.csv}}\nkey: instant\ntime: dteday\ncolumns:\n  dteday: {type: date, format: "%d/%m/%y"}\n',
+    "source: {uses: file, with: {path: data/bike.csv}}\nkey: instant\ntime: dteday\n"
+    'columns:\n  dteday: {type: date, format: "%d/%m/%y"}\n',
     "models/rentals/model.yaml": "owner: city\npurpose: planning\ntask: regression\ntarget: cnt\n"
     "stages: {production: auto}\n",
     "models/rentals/data.yaml": "dataset: bike@v1\nsplit: {by: dteday, test: 0.2}\n"
@@ -217,14 +218,14 @@ def live(
 def replay_faults(folder: Path, data: Path) -> None:
     header, known, pool = customers(data)
     project = Project.make(folder / "faults", {**TELCO, "data/customers.csv": text(header, known)}, "customers")
-    sizes, bad = [200] * 16, 12
+    sizes, bad = [100] * 33, 31
     for name, spoil in FAULTS.items():
         rows = live(header, pool, sizes, lambda row, day, place, spoil=spoil: spoil(row, place) if day == bad else None)
         project.write("live.csv", rows)
-        signals = on_day(project.replay("2024-01-01..2024-01-16", "--dry-run"), bad)
+        signals = on_day(project.replay("2024-01-01..2024-02-02", "--dry-run"), bad)
         print(f"fault {name}: {'; '.join(signals) or 'NOT FOUND'}")
     project.write("live.csv", live(header, pool, sizes[:bad], lambda *_: None))
-    stale = on_day(project.replay("2024-01-01..2024-01-16", "--dry-run"), bad)
+    stale = on_day(project.replay("2024-01-01..2024-02-02", "--dry-run"), bad)
     print(f"fault stale feed: {'; '.join(stale) or 'NOT FOUND'}")
 
     def all_of_them(row: dict[str, str], day: int, place: int) -> None:
@@ -232,7 +233,7 @@ def replay_faults(folder: Path, data: Path) -> None:
             spoil(row, place)
 
     project.write("live.csv", live(header, pool, sizes[: bad + 1], all_of_them))
-    told(project, project.replay("2024-01-01..2024-01-16"), "all faults on 13 January, nothing after it")
+    told(project, project.replay("2024-01-01..2024-02-02"), "all faults on 1 February, nothing after it")
 
 
 def on_day(sweep: dict[str, Any], day: int) -> list[str]:

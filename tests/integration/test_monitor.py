@@ -23,15 +23,23 @@ from tests.integration.repository import Repository, Result, loans
 MONITORS = """\
 every: month
 min_rows: 20
-live: {uses: file, with: {path: "live/*.csv"}, time: day, id: id}
-outcomes: {uses: file, with: {path: outcomes.csv}, join: id, delay: 10d, accuracy: {min: 0.3}, slices: [gender]}
+live: {uses: file, with: {path: "live/*.csv"}, time: day, id: id, prediction: said}
+outcomes:
+  {uses: file, with: {path: outcomes.csv}, join: id, delay: 10d, accuracy: {min: 0.3}, bias: false, slices: [gender]}
 """
 YEAR = "2024-01..2024-12"
 
 
 def live(rows: int = 1200, seed: int = 2) -> str:
-    """Return rows of 2024, a hundred a month, with what came of them."""
-    return loans(rows, seed).replace(",2025-", ",2024-")
+    """Return rows of 2024, a hundred a month, with what came of them and a model that is mostly right."""
+    header, *lines = loans(rows, seed).replace(",2025-", ",2024-").splitlines()
+    wrong = {"true": "false", "false": "true"}
+    said = [line.rpartition(",")[2] for line in lines]
+    told = [
+        f"{line},{wrong[value] if number % 5 == 0 else value}"
+        for number, (line, value) in enumerate(zip(lines, said, strict=True))
+    ]
+    return "\n".join([f"{header},said", *told]) + "\n"
 
 
 def columns(text: str, *names: str) -> str:
@@ -52,12 +60,13 @@ def spoilt(text: str, column: str, change: Callable[[int, str], str]) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """A repository whose model was promoted at the end of 2023."""
+    """A repository whose model was promoted at the end of 2023, and January judged."""
     files = {"live/2024.csv": live(), "outcomes.csv": columns(live(), "id", "defaulted")}
     repository = Repository.create(tmp_path_factory.mktemp("monitor"), {"models/risk/monitors.yaml": MONITORS, **files})
     project = open_project(repository.root)
     project.clock = lambda: datetime(2023, 12, 31, 12, tzinfo=UTC)
     apply(project, ApplyOptions(engine="inline"), lambda _: None, Cancel())
+    sweep(repository, "2024-02-02")
     return repository
 
 
@@ -100,35 +109,34 @@ def replayed(repository: Repository, *arguments: str) -> Result:
 
 def test_missed_windows_are_caught_up_in_order_and_recorded_once(repository: Repository) -> None:
     before = repository.head()
-    first = sweep(repository, "2024-03-05")
+    first = sweep(repository, "2024-04-02")
     assert [(name, what) for name, what, _ in judged(first)] == [
-        ("2023-12", "inputs"),
-        ("2023-12", "outcomes"),
-        ("2024-01", "inputs"),
-        ("2024-01", "outcomes"),
         ("2024-02", "inputs"),
         ("2024-02", "outcomes"),
-    ]
-    assert len(repository.subjects(before)) == 1
-    assert repository.subjects(before)[0].startswith("monitor: risk, 3 months, 2023-12 to 2024-02")
-    assert "reference.json" in windows(repository)
-    head = repository.head()
-    assert judged(sweep(repository, "2024-03-05")) == []
-    assert repository.head() == head
-    assert [(name, what) for name, what, _ in judged(sweep(repository, "2024-04-02"))] == [
         ("2024-03", "inputs"),
         ("2024-03", "outcomes"),
     ]
+    assert first.models[0].judged[0].prediction
+    assert repository.subjects(before) == ["monitor: risk, 2 months, 2024-02 to 2024-03: ok"]
+    head = repository.head()
+    again = sweep(repository, "2024-04-02")
+    assert (judged(again), again.record, repository.head()) == ([], None, head)
+    assert [(name, what) for name, what, _ in judged(sweep(repository, "2024-05-02"))] == [
+        ("2024-04", "inputs"),
+        ("2024-04", "outcomes"),
+    ]
+    for path in windows(repository):
+        assert "example.org" not in repository.git("show", f"mlops/ledger:monitoring/risk/{path}")
     assert repository.here("verify").code == 0
 
 
 def test_a_replay_says_what_would_have_been_said_then(repository: Repository) -> None:
+    before = windows(repository)
     dry = sweep(repository, "2025-03-01", YEAR, dry_run=True)
-    assert len(dry.judged) == 24
-    assert not repository.git("ls-tree", "-r", "--name-only", "mlops/ledger", "monitoring")
+    assert (len(dry.judged), windows(repository)) == (22, before)
     course = [sweep(repository, now) for now in ("2024-05-03", "2024-11-12")]
     then = {(item.window.name, item.what): item for one in course for item in one.judged}
-    assert len(then) == 2 + 10 + 10, "those of 2023-12 too"
+    assert len(then) == 18
     for item in dry.judged:
         if (item.window.name, item.what) in then:
             assert then[item.window.name, item.what].to_dict() == item.to_dict()
@@ -177,16 +185,18 @@ def test_late_outcomes_make_a_revision_and_the_same_ones_none(repository: Reposi
     assert judged(sweep(repository, "2024-04-03")) == []
 
 
-def test_nothing_personal_leaves_the_rows(repository: Repository) -> None:
-    sweep(repository, "2024-04-02")
-    for path in windows(repository):
-        assert "example.org" not in repository.git("show", f"mlops/ledger:monitoring/risk/{path}")
+def test_rows_that_do_not_say_what_the_model_said_are_scored_with_it(repository: Repository) -> None:
+    repository.edit("models/risk/monitors.yaml", ", prediction: said", "")
+    found = sweep(repository, "2024-04-02")
+    first = next(item for item in found.judged if item.window.name == "2024-02" and item.what == "outcomes")
+    assert first.measures["accuracy"][0] > 0.6
+    assert found.judged[0].prediction
 
 
 def test_the_command_says_what_it_found_and_what_is_wrong_with_a_question(repository: Repository) -> None:
     found = replayed(repository, "--dry-run", "--json")
     assert (found.code, found.json["dry_run"], found.json["record"]) == (0, True, None)
-    assert len(found.json["models"][0]["judged"]) == 24
+    assert len(found.json["models"][0]["judged"]) == 22
     assert repository.here("monitor", "debt").code == 64
     assert repository.here("monitor", "rusk").err.count("risk") == 1
     assert "FROM..TO" in repository.here("monitor", "--replay", "2024").err

@@ -191,19 +191,25 @@ def _engine(project: Project, options: ApplyOptions, say: Callable[[str], None])
 
 
 def engine_for(
-    project: Project, name: str, jobs: int, say: Callable[[str], None] = lambda _: None, *, flow: str = "apply"
+    project: Project,
+    name: str,
+    jobs: int,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    flow: str = "apply",
+    preload: tuple[str, ...] = PRELOAD,
 ) -> Engine:
     """Return the engine called `name`, for `jobs` steps at a time; `say` hears of a slow first start.
 
-    `flow` is what its runs are called, where they are shown.
+    `flow` is what its runs are called, where they are shown; `preload` what its processes find imported.
     """
     if name == "inline":
         from custody.engine.inline import InlineEngine
 
-        return InlineEngine(jobs, project.state_dir, preload=PRELOAD)
+        return InlineEngine(jobs, project.state_dir, preload=preload)
     from custody.engine.prefect import PrefectEngine
 
-    made = PrefectEngine(jobs, project.state_dir, preload=PRELOAD, say=say)
+    made = PrefectEngine(jobs, project.state_dir, preload=preload, say=say)
     made.flow = flow
     return made
 

@@ -78,8 +78,9 @@ def observe_node(item: Watched, due: Due, reference: Mapping[str, Any], batches:
         inputs={"windows": [window.name for window in (*due.inputs, *due.outcomes)], "at": sight.now},
         upstream={},
         settings={
-            "stored": {"model": _model(item)},
+            "stored": {} if _says(item) else {"model": _model(item)},
             "reference": dict(reference),
+            "promoted": item.source.promoted.to_dict(),
             "root": str(sight.root),
             "zone": sight.zone,
             "rules": {name: dict(rules) for name, rules in item.rules.items()},
@@ -91,6 +92,11 @@ def observe_node(item: Watched, due: Due, reference: Mapping[str, Any], batches:
             **_outcomes(item, due, sight),
         },
     )
+
+
+def _says(item: Watched) -> bool:
+    """Whether live rows say what the model said, so that it need not be loaded."""
+    return item.monitors.live.uses is None or item.monitors.live.prediction is not None
 
 
 def _model(item: Watched) -> dict[str, str]:

@@ -7,6 +7,7 @@ where outcomes are to be joined to it. Runs inside a step process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 
 from custody.app.joining import Answered, join
 from custody.app.step import Work, one_thread
-from custody.content.artifact import Artifact
 from custody.core.due import end_of, start_of
 from custody.core.profiles import add, add_counts, empty
 from custody.domain.graph import Ref, StepOutput
 from custody.domain.monitoring import Counts, Edges, Profile, Window
 from custody.domain.reference import Reference
+from custody.domain.serving import Promoted
 from custody.errors import ContractError
 from custody.kit import lenient, scoring
 from custody.kit.evaluation import Question
@@ -51,7 +52,8 @@ class Watch:
 
     work: Work
     reference: Reference
-    model: Artifact
+    promoted: Promoted
+    estimator: Any
     question: Question
     inputs: Sequence[Tally]
     outcomes: Sequence[Answered]
@@ -67,26 +69,23 @@ class Watch:
     def settings(self) -> Mapping[str, Any]:
         return self.work.settings
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        return tuple(self.model.meta["features"])
-
 
 def run(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Do the step that `payload` describes; see `custody.app.step.run`."""
     work = Work.of(payload)
-    with work.code.importable(), one_thread(work):
+    with work.code.importable(), one_thread(work) if work.upstream else nullcontext():
         return observe(work).to_dict()
 
 
 def observe(work: Work) -> StepOutput:
     """Observe the windows that are due; see `app/monitor_graph.py` for what is told."""
     reference = Reference.from_dict(work.settings["reference"])
-    model = work.artifact("model")
-    question = Question.of(model.meta["task"], model.meta["classes"], model.meta.get("positive"), ())
+    promoted = Promoted.from_dict(work.settings["promoted"])
+    estimator = work.artifact("model").estimator if "model" in work.upstream else None
+    question = Question(promoted.task, promoted.classes, promoted.positive, ())
     inputs = [Tally(window, empty(reference.cells)) for window in _windows(work.settings["inputs"])]
     outcomes = [Answered(window) for window in _windows(work.settings["outcomes"])]
-    watch = Watch(work, reference, model, question, inputs, outcomes)
+    watch = Watch(work, reference, promoted, estimator, question, inputs, outcomes)
     spans = [*(item.window for item in inputs), *(item.window for item in outcomes)]
     feed = _feed(work)
     for piece in pieces(feed, _wanted(watch), min(map(start_of, spans)), max(map(end_of, spans)), watch.seen):
@@ -126,7 +125,7 @@ def _wanted(watch: Watch) -> list[str]:
     own = [live[name] for name in ("id", "prediction") if live.get(name)]
     own += [f"{live['chances']}{text_of(label)}" for label in watch.question.classes if live.get("chances") is not None]
     slices = watch.settings["slices"] if watch.outcomes else ()
-    columns = [live["columns"].get(name, name) for name in (*watch.cells, *watch.features, *slices)]
+    columns = [live["columns"].get(name, name) for name in (*watch.cells, *watch.promoted.features, *slices)]
     return list(dict.fromkeys((*columns, *own)))
 
 
@@ -141,18 +140,20 @@ def _take(watch: Watch, piece: Piece) -> None:
     table = piece.table.rename_columns([renamed.get(name, name) for name in piece.table.column_names])
     said = _said(watch, table)
     present = [name for name in watch.cells if name in table.column_names]
-    for tally, rows in _by_window(watch.inputs, piece.times):
+    for tally, rows in _by_window(watch.inputs, piece):
         found = _profile(table.select(present).take(pa.array(rows)), watch.cells, watch.settings["rules"])
         tally.profile = add(tally.profile, found)
-        tally.newest = max(int(piece.times[rows].max()), tally.newest or 0)
-        tally.undated += int((~piece.dated[rows]).sum())
+        dated = piece.dated[rows]
+        if dated.any():
+            tally.newest = max(int(piece.times[rows][dated].max()), tally.newest or 0)
+        tally.undated += int((~dated).sum())
         if said is not None and watch.reference.prediction is not None:
             edges = {scoring.WATCHED: watch.reference.prediction.edges}
             counts = profile_of(scoring.watched(_part(said, rows), watch.question), edges).columns[scoring.WATCHED]
             tally.prediction = counts if tally.prediction is None else add_counts(tally.prediction, counts)
-    if said is None:
+    if said is None or piece.trailing:
         return
-    for answered, rows in _by_window(watch.outcomes, piece.times):
+    for answered, rows in _by_window(watch.outcomes, piece):
         answered.add(table.take(pa.array(rows)), piece.times[rows], _part(said, rows), watch.settings)
 
 
@@ -169,11 +170,19 @@ def _profile(table: pa.Table, cells: Mapping[str, Edges], rules: Mapping[str, Ma
     return replace(profile, rows=table.num_rows, columns=columns)
 
 
-def _by_window(items: Sequence[Any], times: NDArray[np.int64]) -> Iterator[tuple[Any, NDArray[np.int64]]]:
-    """Yield each window that rows are of, with their places; windows of one kind do not overlap."""
+def _by_window(items: Sequence[Any], piece: Piece) -> Iterator[tuple[Any, NDArray[np.int64]]]:
+    """Yield each window that rows are of, with their places; windows of one kind do not overlap.
+
+    Rows that come after all others are of the first window after the last row that has a time.
+    """
     if not items:
         return
+    times = piece.times
     starts = np.array([_micros(start_of(item.window)) for item in items])
+    if piece.trailing:
+        after = np.flatnonzero(starts > times[0])
+        yield items[after[0] if len(after) else -1], np.arange(len(times))
+        return
     ends = np.array([_micros(end_of(item.window)) for item in items])
     place = np.searchsorted(starts, times, side="right") - 1
     place = np.where((place >= 0) & (times < ends[place]), place, -1)
@@ -189,18 +198,18 @@ def _said(watch: Watch, table: pa.Table) -> scoring.Said | None:
     live = watch.settings["live"]
     if live.get("prediction"):
         return scoring.read(table, live["prediction"], live.get("chances"), watch.question)
-    kinds = tuple(watch.model.meta["kinds"])
-    absent = [name for name in watch.features if name not in table.column_names]
+    features, kinds = watch.promoted.features, watch.promoted.kinds
+    absent = [name for name in features if name not in table.column_names]
     if absent:
         watch.unscored = f"no column {', '.join(absent[:5])}"
         return None
     rules = watch.settings["rules"]
     typed = {
         name: lenient.take(table.column(name), kind, rules.get(name)).column
-        for name, kind in zip(watch.features, kinds, strict=True)
+        for name, kind in zip(features, kinds, strict=True)
     }
     try:
-        return scoring.score(watch.model.estimator, pa.table(typed), watch.features, kinds, watch.question)
+        return scoring.score(watch.estimator, pa.table(typed), features, kinds, watch.question)
     except ContractError as error:
         watch.unscored = error.message
         return None

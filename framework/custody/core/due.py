@@ -96,8 +96,9 @@ def due(monitors: Monitors, every: Every, asked: Asked, history: Sequence[Judged
 
     1. One window: it, if it is complete; as inputs or as outcomes, or both, by its length.
     2. A range: all complete windows that lie in it.
-    3. Else all complete windows since the last judged one, not before the serving run came: missed ones too. Of
-       outcomes also those that are ended and not mature, and the last ones judged: more may have come.
+    3. Else all complete windows since the last judged one that the serving run took part in: missed ones too. The first
+       of all begins after it came. Of outcomes also those that are ended and not mature, and the last ones judged: more
+       may have come.
     """
     if asked.window is not None:
         one = (asked.window,) if end_of(asked.window) <= at.now else ()
@@ -108,11 +109,11 @@ def due(monitors: Monitors, every: Every, asked: Asked, history: Sequence[Judged
         inputs = _whole(asked.start, until, monitors.every, at.zone)
         return Due(inputs, _whole(asked.start, until, every, at.zone) if monitors.outcomes else ())
     seen = [item for item in history if item.what == INPUTS]
-    inputs = _ended(max([at.since, *(end_of(item.window) for item in seen)]), at, monitors.every)
+    inputs = _ended(seen, at, monitors.every)
     if monitors.outcomes is None:
         return Due(inputs)
     known = [item for item in history if item.what == OUTCOMES]
-    fresh = _ended(max([at.since, *(end_of(item.window) for item in known)]), at, every)
+    fresh = _ended(known, at, every)
     again = [item.window for item in known if (item.joined or 0.0) < 1.0 and item.window.every is every]
     return Due(inputs, (*sorted(again, key=start_of)[-_AGAIN:], *fresh))
 
@@ -134,11 +135,13 @@ def fires(schedule: str | None, at: Moments, last: datetime | None) -> bool:
     return fired is not None and (last is None or fired > last)
 
 
-def _ended(after: datetime, at: Moments, every: Every) -> tuple[Window, ...]:
-    """Return the windows that end after `after` and by now."""
+def _ended(judged: Sequence[Judged], at: Moments, every: Every) -> tuple[Window, ...]:
+    """Return the windows that ended by now and were not judged."""
+    after = max([at.since, *(end_of(item.window) for item in judged)])
     if after >= at.now:
         return ()
-    return tuple(item for item in windows(after, at.now, every, at.zone) if after < end_of(item) <= at.now)
+    found = (item for item in windows(after, at.now, every, at.zone) if after < end_of(item) <= at.now)
+    return tuple(item for item in found if judged or start_of(item) >= at.since)
 
 
 def _whole(start: datetime, end: datetime, every: Every, zone: tzinfo) -> tuple[Window, ...]:

@@ -64,12 +64,14 @@ class Seen:
 class Piece:
     """Rows within the range: their raw columns and moments; `dated` tells where the time was the row's own.
 
-    A row whose time cannot be read stands where the row before it in its file stands.
+    Rows whose time cannot be read stand in the middle between the rows before and after them. `trailing` ones come
+    after all others, at the moment of the last row that has one (0: there is none).
     """
 
     table: pa.Table
     times: NDArray[np.int64]
     dated: NDArray[np.bool_]
+    trailing: bool = False
 
 
 def files_of(with_: Mapping[str, Any], root: Path) -> tuple[tuple[Path, str], ...]:
@@ -103,40 +105,81 @@ def pieces(feed: Feed, wanted: Sequence[str] | None, start: datetime, end: datet
     Fills `seen`. Raises ContractError where a file cannot be read or has no time column.
     """
     span = _micros(start), _micros(end)
+    stream = _Stream(feed, span, seen)
     for path, shown in feed.paths:
         with _opened(path, shown, feed, wanted, span, seen) as found:
-            yield from _placed(found, feed, span, seen)
+            for table in found:
+                yield from stream.take(table)
+    yield from stream.rest()
 
 
-def _placed(found: Iterator[pa.Table], feed: Feed, span: tuple[int, int], seen: Seen) -> Iterator[Piece]:
-    last: int | None = None
-    for table in found:
-        column = table.column(str(feed.time))
-        times, dated = moments(column, feed.written, feed.zone)
-        if not dated.all() and seen.example is None:
+class _Stream:
+    """The rows of all files one after another. Rows without a time are held until one with a time follows."""
+
+    def __init__(self, feed: Feed, span: tuple[int, int], seen: Seen) -> None:
+        self._feed = feed
+        self._span = span
+        self._seen = seen
+        self._last: int | None = None
+        self._held: list[pa.Table] = []
+
+    def take(self, table: pa.Table) -> Iterator[Piece]:
+        """Yield the rows of `table` that lie in the range, those that were held before it."""
+        column = table.column(str(self._feed.time))
+        times, dated = moments(column, self._feed.written, self._feed.zone)
+        if not dated.all() and self._seen.example is None:
             missed = column.filter(pa.array(~dated)).drop_null()
-            seen.example = str(missed[0])[:40] if len(missed) else "(null)"
-        times, placed = _filled(times, dated, last)
-        last = int(times[-1]) if placed.any() else last
-        before = times[dated & (times < span[0])]
+            self._seen.example = str(missed[0])[:40] if len(missed) else "(null)"
+        if not dated.any():
+            self._held.append(table)
+            # so many are no strays: they are told, and need not be kept
+            if sum(held.num_rows for held in self._held) > ROWS:
+                yield from self.rest()
+            return
+        places = np.flatnonzero(dated)
+        yield from self._between(int(times[places[0]]))
+        times = _filled(times, dated, self._last)
+        before = times[dated & (times < self._span[0])]
         if len(before):
-            seen.newest = max(int(before.max()), seen.newest or int(before.max()))
-        seen.undated += int((~placed).sum())
-        within = placed & (times >= span[0]) & (times < span[1])
+            self._seen.newest = max(int(before.max()), self._seen.newest or int(before.max()))
+        end = int(places[-1]) + 1
+        self._last = int(times[end - 1])
+        if end < table.num_rows:
+            self._held.append(table.slice(end))
+        yield from self._within(table.slice(0, end), times[:end], dated[:end])
+
+    def rest(self) -> Iterator[Piece]:
+        """Yield the rows that are held, which nothing follows."""
+        for table in self._held:
+            self._seen.undated += table.num_rows
+            nothing = np.zeros(table.num_rows, dtype=bool)
+            yield Piece(table, np.full(table.num_rows, self._last or 0), nothing, trailing=True)
+        self._held = []
+
+    def _between(self, following: int) -> Iterator[Piece]:
+        """Yield the rows that are held, now that one follows them."""
+        middle = following if self._last is None else (self._last + following) // 2
+        for table in self._held:
+            nothing = np.zeros(table.num_rows, dtype=bool)
+            yield from self._within(table, np.full(table.num_rows, middle), nothing)
+        self._held = []
+
+    def _within(self, table: pa.Table, times: NDArray[np.int64], dated: NDArray[np.bool_]) -> Iterator[Piece]:
+        within = (times >= self._span[0]) & (times < self._span[1])
         if within.any():
             yield Piece(table.filter(pa.array(within)), times[within], dated[within])
 
 
-def _filled(
-    times: NDArray[np.int64], dated: NDArray[np.bool_], last: int | None
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Give rows without a time that of the row before; return the times and which rows have one now."""
+def _filled(times: NDArray[np.int64], dated: NDArray[np.bool_], last: int | None) -> NDArray[np.int64]:
+    """Give rows without a time the middle of the times around them; after the last time they keep 0."""
     if dated.all():
-        return times, dated
-    places = np.where(dated, np.arange(len(times)), -1)
-    before = np.maximum.accumulate(places)
-    filled = np.where(before >= 0, times[before], last or 0)
-    return filled, (before >= 0) | (last is not None)
+        return times
+    places = np.arange(len(times))
+    before = np.maximum.accumulate(np.where(dated, places, -1))
+    after = np.minimum.accumulate(np.where(dated, places, len(times))[::-1])[::-1]
+    later = times[np.minimum(after, len(times) - 1)]
+    earlier = np.where(before >= 0, times[before], later if last is None else last)
+    return np.where(dated, times, (earlier + later) // 2)
 
 
 @contextmanager

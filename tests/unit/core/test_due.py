@@ -36,8 +36,10 @@ def names(windows: tuple[object, ...]) -> list[str]:
 
 def test_all_complete_windows_since_the_promotion_are_due_in_order() -> None:
     found = due(DAILY, Every.WEEK, Asked(), (), moments("2012-01-06T07:00"))
-    assert names(found.inputs) == ["2012-01-03", "2012-01-04", "2012-01-05"]
+    assert names(found.inputs) == ["2012-01-04", "2012-01-05"]
     assert names(found.outcomes) == []
+    later = moments("2012-01-06T07:00", since="2012-01-05T12:00")
+    assert names(due(DAILY, Every.WEEK, Asked(), (judged("2012-01-03"),), later).inputs) == ["2012-01-05"]
 
 
 def test_after_the_last_judged_window_those_that_were_missed_are_caught_up() -> None:

@@ -58,12 +58,22 @@ def test_a_pattern_names_files_in_order_and_none_outside_of_the_project(tmp_path
         files_of({"path": "live/*.parquet"}, root)
 
 
-def test_a_row_whose_time_cannot_be_read_stands_where_the_row_before_it_does(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("at,x\n32/02/12,0\n01/02/12,1\n2012-02-02,2\n03/02/12,3\n04/03/12,4\nsoon,5\n")
+def test_rows_whose_time_cannot_be_read_stand_between_those_around_them(tmp_path: Path) -> None:
+    lines = ["32/02/12,0", "01/02/12,1", "2012-02-02,2", "?,3", "03/02/12,4", "04/03/12,5"]
+    (tmp_path / "a.csv").write_text("\n".join(["at,x", *lines]) + "\n")
+    (tmp_path / "b.csv").write_text("at,x\n2012-03-05,6\n")
+    (tmp_path / "c.csv").write_text("at,x\n06/02/12,7\nsoon,8\n")
     seen = Seen()
-    (found,) = read(feed(tmp_path, "a.csv", "%d/%m/%y"), ["x"], seen)
-    assert found.table.column("x").to_pylist() == ["1", "2", "3"]
-    assert found.dated.tolist() == [True, False, True]
+    first, *between, last = read(feed(tmp_path, "?.csv", "%d/%m/%y"), ["x"], seen)
+    assert first.table.column("x").to_pylist() == ["0", "1", "2", "3", "4"]
+    assert first.dated.tolist() == [False, True, False, False, True]
+    days = [datetime.fromtimestamp(time / 1e6, UTC).day for time in first.times.tolist()]
+    assert days == [1, 1, 2, 2, 3]
+    assert [(row["x"], piece.dated.tolist()) for piece in between for row in piece.table.to_pylist()] == [
+        ("6", [False]),
+        ("7", [True]),
+    ]
+    assert (last.table.column("x").to_pylist(), last.trailing) == (["8"], True)
     assert (seen.undated, seen.example) == (1, "32/02/12")
 
 
