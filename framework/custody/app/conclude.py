@@ -15,7 +15,6 @@ from custody.app.origin import Origin
 from custody.app.plan import Prepared
 from custody.app.project import Project
 from custody.app.steps import Running
-from custody.core.difference import DESCRIBING
 from custody.core.recording import (
     failure_of,
     metadata_record,
@@ -26,7 +25,7 @@ from custody.core.recording import (
 )
 from custody.core.stages import possible
 from custody.domain.graph import Outcome, StepStatus
-from custody.domain.plan import Category, Change, StageMove
+from custody.domain.plan import DESCRIBING, Category, Change, StageMove
 from custody.domain.record import Failure, Record, Run, RunStatus
 
 

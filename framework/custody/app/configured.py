@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from custody.app.reading import reader
 from custody.digest import canonical_json, digest, sha256
-from custody.domain.channels import Channel
-from custody.domain.monitors import Level
 from custody.domain.spec import Config
+
+if TYPE_CHECKING:
+    from custody.domain.channels import Channel
 
 FILE = "config"
 
@@ -59,4 +60,7 @@ def _config(plain: Mapping[str, Any]) -> Config:
 
 
 def _channel(plain: Mapping[str, Any]) -> Channel:
+    from custody.domain.channels import Channel
+    from custody.domain.monitors import Level
+
     return Channel(plain["uses"], plain["with_"], Level(plain["level"]))

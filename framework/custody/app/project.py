@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from custody import __version__
-from custody.core.sharing import Landed
 from custody.core.who import Job
 from custody.domain.problem import Problem, Severity
 from custody.domain.spec import Config, Spec
@@ -19,6 +18,7 @@ from custody.git.worktree import GitWorktree, open_worktree
 
 if TYPE_CHECKING:
     from custody.app.content import SharedStore
+    from custody.core.sharing import Landed
     from custody.domain.ports import Ledger
 
 CONFIG = ".mlops/config.yaml"

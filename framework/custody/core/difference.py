@@ -24,10 +24,6 @@ _UNFINISHED = {
 _PLACES = {"dataset": ("data", "dataset"), "schedule": ("pipeline", "schedule")}
 """Where metadata stands that is not in model.yaml."""
 _IN_MODEL = {"target", "task", "positive"}
-MONITORING = frozenset({"monitor.changed", "monitors.added", "monitors.removed"})
-"""Codes of reasons that monitors.yaml gives."""
-DESCRIBING = MONITORING | {"metadata.changed"}
-"""Codes of reasons that are recorded without a step."""
 
 
 @dataclass(frozen=True, slots=True)

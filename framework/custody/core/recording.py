@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from custody.core.difference import MONITORING
 from custody.core.fold import next_version
 from custody.core.jsonfile import json_bytes
 from custody.core.parameters import params_trailer
 from custody.domain.graph import Outcome, StepStatus
-from custody.domain.plan import Category, Reason, StageMove
+from custody.domain.plan import MONITORING, Category, Reason, StageMove
 from custody.domain.record import Entry, Failure, Hold, Kind, ModelState, Record, Run, RunStatus
 from custody.domain.spec import Manifest, ModelSpec, Task, is_timed
 from custody.domain.verdict import GateResult

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from custody.core.difference import MONITORING, input_reasons, limit_reasons
+from custody.core.difference import input_reasons, limit_reasons
 from custody.core.gates import judge
 from custody.core.locked import environment_reason
 from custody.core.reuse import forced, with_objects
 from custody.core.stages import AUTO, moves, version_number
 from custody.core.subject import Subject
 from custody.digest import digest
-from custody.domain.plan import Category, Change, Do, PlannedStep, Reason, StageMove
+from custody.domain.plan import MONITORING, Category, Change, Do, PlannedStep, Reason, StageMove
 from custody.domain.problem import Place
 from custody.domain.record import ModelState, Run, RunStatus
 from custody.domain.spec import ModelSpec

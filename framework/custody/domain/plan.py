@@ -10,6 +10,11 @@ from typing import Any, Self
 from custody.domain.graph import StepRecord
 from custody.domain.problem import Place, Problem
 
+MONITORING = frozenset({"monitor.changed", "monitors.added", "monitors.removed"})
+"""Codes of reasons that monitors.yaml gives."""
+DESCRIBING = MONITORING | {"metadata.changed"}
+"""Codes of reasons that are recorded without a step."""
+
 
 class Category(Enum):
     """What a change costs, cheapest sufficient work; the sign is what a plan prints, always with the word."""

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from custody.domain.channels import Channel
-from custody.domain.monitors import Monitors
 from custody.domain.problem import Place, Problem
 from custody.domain.uses import Uses
+
+if TYPE_CHECKING:  # who has none of these, which is most commands, does not load them
+    from custody.domain.channels import Channel
+    from custody.domain.monitors import Monitors
 
 LATEST = "latest"
 _TIMED = re.compile(r"\d{4}-\d\d-\d\d(T\d{6})?")

@@ -9,7 +9,6 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custody.core.difference import DESCRIBING
 from custody.core.fold import next_version
 from custody.core.gates import judge, limits_of
 from custody.core.keys import step_inputs
@@ -18,7 +17,7 @@ from custody.core.stages import moves, possible
 from custody.core.subject import Lookup
 from custody.domain.graph import StepRecord
 from custody.domain.monitors import Every, Monitors
-from custody.domain.plan import Category, Change
+from custody.domain.plan import DESCRIBING, Category, Change
 from custody.domain.record import ModelState, Run, RunStatus, StagePointer, State, Version
 from custody.domain.spec import DatasetRef, MetricGate, ModelSpec, SliceGate, Split, SplitKind
 from custody.domain.uses import Uses
