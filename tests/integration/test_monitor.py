@@ -193,6 +193,22 @@ def test_rows_that_do_not_say_what_the_model_said_are_scored_with_it(repository:
     assert found.judged[0].prediction
 
 
+def test_performance_is_estimated_before_outcomes_come_and_not_of_faulty_data(repository: Repository) -> None:
+    repository.edit("models/risk/monitors.yaml", "slices: [gender]", "estimate: true")
+    repository.edit("models/risk/monitors.yaml", ", prediction: said", "")
+    repository.write("outcomes.csv", "id,defaulted\n")
+    repository.commit("Estimate performance")
+    text = spoilt(live(), "income", lambda line, value: "" if 100 <= line < 200 else value)
+    repository.write("live/2024.csv", text)
+    found = sweep(repository, "2024-03-02", "2024-01..2024-02", dry_run=True)
+    one, two = (item for item in found.judged if item.what == "inputs")
+    value, low, high, rows = one.measures["estimated_accuracy"]
+    assert 0.6 < low < value < high < 1
+    assert rows == 100
+    assert two.measures == {}
+    assert "nothing is estimated while the data are at fault" in two.notes
+
+
 def test_the_command_says_what_it_found_and_what_is_wrong_with_a_question(repository: Repository) -> None:
     found = replayed(repository, "--dry-run", "--json")
     assert (found.code, found.json["dry_run"], found.json["record"]) == (0, True, None)

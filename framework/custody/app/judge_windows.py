@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from custody.app.monitor_graph import Sight, judged_by
 from custody.app.monitored import SweptModel
 from custody.app.watched import Watched
 from custody.core.due import INPUTS, OUTCOMES, Due, end_of, judged_at, start_of
+from custody.core.estimate import judge_estimate
 from custody.core.judgement import Subject, judged_inputs, judged_outcomes, profile_of_observed, settled
 from custody.core.judging_inputs import Seen, judge_inputs
 from custody.core.measures import Answers
@@ -109,7 +110,9 @@ class _Course:
             self.material.seen["source"]["time"],
         )
         verdict = judge_inputs(self.monitors, self.reference, seen, self.before(window, INPUTS))
-        return judged_inputs(self.subject, window, observed, verdict)
+        fired, measures, notes = judge_estimate(self.monitors, self.base, observed.get("scores"), verdict.signals)
+        verdict = replace(verdict, signals=(*verdict.signals, *fired), notes=(*verdict.notes, *notes))
+        return replace(judged_inputs(self.subject, window, observed, verdict), measures=measures)
 
     def _outcomes(self, window: Window, observed: Mapping[str, Any]) -> Judged:
         joined = joined_rows(self.material, window, observed)

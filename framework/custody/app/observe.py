@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from custody.app.joining import Answered, join
 from custody.app.step import Work, one_thread
 from custody.core.due import end_of, start_of
+from custody.core.estimate import Calibration, score_counts
 from custody.core.profiles import add, add_counts, empty
 from custody.domain.graph import Ref, StepOutput
 from custody.domain.monitoring import Counts, Edges, Profile, Window
+from custody.domain.outcome import OutcomeBase
 from custody.domain.reference import Reference
 from custody.domain.serving import Promoted
 from custody.errors import ContractError
@@ -44,6 +46,7 @@ class Tally:
     prediction: Counts | None = None
     newest: int | None = None
     undated: int = 0
+    scores: NDArray[np.int64] | None = None
 
 
 @dataclass(slots=True)
@@ -62,8 +65,13 @@ class Watch:
     seen: Seen = field(default_factory=Seen)
     cells: Mapping[str, Edges] = field(init=False)
 
+    calibration: Calibration = field(init=False)
+    """What scores are counted by, for an estimate without outcomes; empty where there is none."""
+
     def __post_init__(self) -> None:
         self.cells = self.reference.cells
+        outcomes = self.reference.outcomes
+        self.calibration = OutcomeBase.from_dict(outcomes).calibration if outcomes else ()
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -151,10 +159,20 @@ def _take(watch: Watch, piece: Piece) -> None:
             edges = {scoring.WATCHED: watch.reference.prediction.edges}
             counts = profile_of(scoring.watched(_part(said, rows), watch.question), edges).columns[scoring.WATCHED]
             tally.prediction = counts if tally.prediction is None else add_counts(tally.prediction, counts)
+        if said is not None and said.chances is not None and watch.calibration:
+            scores = _scores(watch, _part(said, rows))
+            tally.scores = scores if tally.scores is None else tally.scores + scores
     if said is None or piece.trailing:
         return
     for answered, rows in _by_window(watch.outcomes, piece):
         answered.add(table.take(pa.array(rows)), piece.times[rows], _part(said, rows), watch.settings)
+
+
+def _scores(watch: Watch, said: scoring.Said) -> NDArray[np.int64]:
+    """Return how many rows have which chance of the positive class, those predicted negative and positive."""
+    place = _place(watch.question)
+    chances = np.zeros((0, 0)) if said.chances is None else said.chances
+    return score_counts(chances[said.known, place], said.answers[said.known] == place, watch.calibration)
 
 
 def _profile(table: pa.Table, cells: Mapping[str, Edges], rules: Mapping[str, Mapping[str, Any]]) -> Profile:
@@ -238,6 +256,7 @@ def _told(watch: Watch) -> Iterator[dict[str, Any]]:
             "newest": None if newest is None else datetime.fromtimestamp(newest / _MICROSECONDS, UTC).isoformat(),
             "undated": tally.undated,
             **({"unscored": watch.unscored} if watch.unscored else {}),
+            **({} if tally.scores is None else {"scores": tally.scores.tolist()}),
         }
 
 

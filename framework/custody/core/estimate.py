@@ -8,25 +8,30 @@ nor broken inputs. So it is an estimate, says so, opens a ticket at most, and is
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from custody.core.intervals import Estimate, quantile
 from custody.core.measures import Answers, Floats
-from custody.core.outcome_limits import Limit, limits, rules
+from custody.core.outcome_limits import Limit, limits
 from custody.domain.monitoring import Signal
-from custody.domain.monitors import Level, Monitors
+from custody.domain.monitors import Level, Monitors, OutcomeLimit
 from custody.domain.outcome import OutcomeBase
 
-METRICS = ("accuracy", "roc_auc", "f1", "precision", "recall")
 _STEPS = 50
 _FEWEST = 200
 
+_NO_FAULT = frozenset({"drift", "prediction"})
+"""Monitors of a window of inputs whose signals say nothing against its data."""
+
 Measured = dict[str, tuple[float, float, float, int]]
+Calibration = tuple[tuple[float, float], ...]
+Counted = NDArray[np.int64]
 
 
-def calibrate(found: Answers) -> tuple[tuple[float, float], ...]:
+def calibrate(found: Answers) -> Calibration:
     """Return how often rows up to a score were positive, by scores that the model gave to rows it was not fitted on.
 
     Isotonic regression over at most 50 groups of equal size: (greatest score, share), both ascending. Empty where
@@ -46,68 +51,79 @@ def calibrate(found: Answers) -> tuple[tuple[float, float], ...]:
     return tuple((float(f"{score:.6g}"), float(f"{share:.6g}")) for score, share in _pooled(groups))
 
 
-def chances(scores: Floats, calibration: tuple[tuple[float, float], ...]) -> Floats:
-    """Return the chance of being positive of each score, between the steps of a calibration linearly."""
-    tops, shares = (np.array(part) for part in zip(*calibration, strict=True))
-    return np.asarray(np.interp(scores, tops, shares))
+def score_counts(scores: Floats, positive: NDArray[np.bool_], calibration: Calibration) -> Counted:
+    """Return how many rows have a score of each step, those predicted negative and those predicted positive.
+
+    Counts of parts add up to those of the whole.
+    """
+    tops = np.array([top for top, _ in calibration])
+    places = np.minimum(np.searchsorted(tops, scores, side="left"), len(tops) - 1)
+    parts = [np.bincount(places[rows], minlength=len(tops)) for rows in (~positive, positive)]
+    return np.array(parts, dtype=np.int64)
 
 
-def estimate(chance: Floats, positive: NDArray[np.bool_], scores: Floats) -> dict[str, Estimate]:
-    """Return the metrics that rows with such chances are expected to reach; `positive` is what was predicted.
+def estimate(counts: Counted, calibration: Calibration) -> dict[str, Estimate]:
+    """Return the metrics that so many rows of each step are expected to reach.
 
     The intervals say how far the metric of so many rows would vary if the chances are right, not whether they are.
     """
-    n = len(chance)
-    hit, said = float(chance[positive].sum()), float(positive.sum())
-    total = float(chance.sum())
-    right = np.where(positive, chance, 1 - chance)
-    spread = math.sqrt(float((right * (1 - right)).sum())) / n
-    found = {"accuracy": (float(right.mean()), spread)}
+    chance = np.array([share for _, share in calibration])
+    negative, positive = counts.astype(np.float64)
+    rows = negative + positive
+    n, said, total, hit = rows.sum(), positive.sum(), float(rows @ chance), float(positive @ chance)
+    right = (hit + float(negative @ (1 - chance))) / n
+    found = {"accuracy": (right, math.sqrt(float(rows @ (chance * (1 - chance)))) / n)}
     if said > 0:
         found["precision"] = (hit / said, _share_error(hit / said, said))
     if total > 0:
         found["recall"] = (hit / total, _share_error(hit / total, total))
         found["f1"] = (2 * hit / (total + said), _share_error(2 * hit / (total + said), total + said))
-    area = _area(chance, scores)
-    if area is not None:
+    yes, no = rows * chance, rows * (1 - chance)
+    if total > 0 and total < n:
+        area = float(yes @ (np.cumsum(no) - no / 2)) / (total * (n - total))
         found["roc_auc"] = (area, _area_error(area, total, n - total))
-    z = quantile()
-    bounded = {
-        name: (value, max(value - z * error, 0.0), min(value + z * error, 1.0))
-        for name, (value, error) in found.items()
-    }
-    return {name: Estimate(*bounds, n) for name, bounds in bounded.items()}
+    return {name: _bounded(value, error, int(n)) for name, (value, error) in found.items()}
 
 
 def judge_estimate(
-    monitors: Monitors, base: OutcomeBase | None, found: Answers, *, red: bool
+    monitors: Monitors, base: OutcomeBase | None, counts: Sequence[Sequence[int]] | None, signals: Iterable[Signal]
 ) -> tuple[tuple[Signal, ...], Measured, tuple[str, ...]]:
-    """Estimate the metrics of predictions whose `truth` is not known yet: signals (never `alert`), measures, notes.
+    """Estimate the metrics of a window whose outcomes are not known yet: signals (never `alert`), measures, notes.
 
-    `red`: a quality monitor fires in the same window, so that the inputs, and with them the scores, mean nothing.
+    `counts` are its `score_counts`, None where there are none. `signals` are those of its inputs: while one says that
+    the data are at fault the scores mean nothing.
     """
     outcomes = monitors.outcomes
     if outcomes is None or not outcomes.estimate:
         return (), {}, ()
-    if found.positive is None or found.probabilities is None:
-        return (), {}, ("nothing is estimated: that needs probabilities of two classes",)
     if base is None or not base.calibration:
-        return (), {}, ("nothing is estimated: the reference has no out-of-fold scores",)
-    if red:
+        return (), {}, ("nothing is estimated: that needs out-of-fold probabilities of two classes",)
+    if any(map(_fault, signals)):
         return (), {}, ("nothing is estimated while the data are at fault",)
-    if len(found.predicted) < monitors.min_rows:
-        return (), {}, (f"nothing is estimated: {len(found.predicted):,} rows of {monitors.min_rows:,}",)
-    scores = found.probabilities[:, found.positive]
-    values = estimate(chances(scores, base.calibration), found.predicted == found.positive, scores)
-    asked = [rule for rule in rules(outcomes, found) if rule.metric in values]
-    signals = [
+    counted = np.array(counts if counts is not None else [[], []], dtype=np.int64)
+    if counted.sum() < monitors.min_rows:
+        return (), {}, (f"nothing is estimated: {counted.sum():,} rows with a probability of {monitors.min_rows:,}",)
+    values = estimate(counted, base.calibration)
+    asked = [rule for rule in outcomes.metrics or (OutcomeLimit("roc_auc"),) if rule.metric in values]
+    fired = [
         _signal(rule.metric, values[rule.metric], limit)
         for rule in asked
         for limit in limits(rule, base)
         if limit.beyond(values[rule.metric], limit.value)
     ]
     shown = {f"estimated_{rule.metric}": _rounded(values[rule.metric]) for rule in asked}
-    return tuple(signals), shown, ()
+    return tuple(fired), shown, ()
+
+
+def _fault(signal: Signal) -> bool:
+    """Whether a signal says something against what the model was given; a column more than it knows does not."""
+    unknown_column = signal.monitor == "schema" and signal.level == Level.WARN
+    return signal.monitor not in _NO_FAULT and not unknown_column
+
+
+def _bounded(value: float, error: float, n: int) -> Estimate:
+    reach = quantile() * error
+    return Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0), n)
 
 
 def _signal(metric: str, found: Estimate, limit: Limit) -> Signal:
@@ -135,18 +151,6 @@ def _pooled(groups: list[tuple[float, float, int]]) -> list[tuple[float, float]]
     # of a pool its first and last score, so that it stays flat between them
     ends = [(sorted({tops[0], tops[-1]}), hits / n) for hits, n, tops in stack]
     return [(top, share) for tops, share in ends for top in tops]
-
-
-def _area(chance: Floats, scores: Floats) -> float | None:
-    """The expected share of pairs in order: each row counts as positive by its chance, as negative by the rest."""
-    order = np.argsort(scores, kind="stable")
-    yes, no, ordered = chance[order], 1 - chance[order], scores[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    ups, downs = np.add.reduceat(yes, starts), np.add.reduceat(no, starts)
-    pairs = float(ups.sum() * downs.sum())
-    if pairs <= 0:
-        return None
-    return float((ups * (np.cumsum(downs) - downs / 2)).sum() / pairs)
 
 
 def _area_error(area: float, yes: float, no: float) -> float:
