@@ -27,11 +27,12 @@ check: $(READY)
 
 # All at a modest size, in some minutes; `make benchmarks ONLY=search_runs ARGS="--runs 50000"` runs one at another.
 # MLFLOW and DVC in the environment add these peers.
-ONLY ?= cost engine_start compiled_flow record_run plan_scale ledger_scale search_runs share
+ONLY ?= cost engine_start compiled_flow record_run plan_scale ledger_scale search_runs share serve
 SIZE_plan_scale := --sizes 10,100
 SIZE_ledger_scale := --records 1000,5000 --models 300
 SIZE_search_runs := --runs 5000 --models 100
 SIZE_share := --runs 1000 --models 50
+SIZE_serve := --rounds 4 --seconds 2
 
 benchmarks: $(READY)
 	@set -e; $(foreach name,$(ONLY),echo "== benchmarks/$(name).py $(SIZE_$(name)) $(ARGS)"; $(BIN)/python benchmarks/$(name).py $(SIZE_$(name)) $(ARGS);)

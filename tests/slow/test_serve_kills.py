@@ -128,6 +128,7 @@ def test_a_rollback_under_load_fails_no_request(made: Repository, workers: str) 
     assert load.failed == []
     assert load.versions["v2"] <= before["v2"] + CLIENTS, "what was on its way when it was confirmed"
     assert load.versions["v1"] > 0
+    sys.stderr.write(f"confirmed after {asked['seconds']} s, {len(load.told)} answered, {len(load.failed)} failed\n")
     assert asked["seconds"] <= LIMIT, f"confirmed after {asked['seconds']} s, the command took {seconds:.1f} s"
     told = load.told
     assert server.process.poll() is not None
