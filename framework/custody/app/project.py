@@ -41,7 +41,7 @@ class Project:
 
     @property
     def state_dir(self) -> Path:
-        """What is remembered outside Git and may be deleted: logs, Prefect's home, `last.json`."""
+        """What is remembered outside Git and may be deleted (logs, Prefect's home, `last.json`), but for the journal."""
         return self.root / STATE
 
     @cached_property
