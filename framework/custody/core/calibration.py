@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from custody.core.drift import FLOOR, PSI, brief, distance, stat_of
-from custody.core.intervals import wilson
-from custody.core.profiles import holds_one, subtract_counts, total, total_counts
+from custody.core.profiles import subtract_counts, total, total_counts
 from custody.core.quantiles import student
 from custody.core.seasons import season_distances, seasons, two_years
 from custody.core.sensitivity import sees
+from custody.core.usual import usual_of
 from custody.core.volume import volume_of
 from custody.domain.monitoring import Counts, Edges, Profile, Window
 from custody.domain.monitors import PREVIOUS, SAME_PERIOD, TRAINING, DriftRule, Monitors
@@ -28,13 +28,11 @@ from custody.domain.spec import Column
 
 CHANCE = 0.0025
 """How often a window may show any drift where there is none, over all columns and all that they are compared with."""
+LUCK = 0.0025
+"""How often a window may show a fault of any column by luck alone."""
 DETERMINED = 0.15
 """A column varies within a window less than by this part of what it does in all: the window determines it."""
 DETERMINED_WHY = "it follows from the window"
-COMMON = 0.05
-"""The least share of a category whose absence is worth a word."""
-RARE = 0.01
-"""Blocks that are fewer than this part of all do not show what is usual: sensors were stuck in training, too."""
 _SPREAD = 20
 
 
@@ -107,9 +105,9 @@ def reference_of(material: Material, monitors: Monitors) -> Reference:
     columns = {}
     for name, edges in material.edges.items():
         own = [block.columns[name] for block in material.blocks]
-        known = _known(edges, own, whole.columns[name], material.contract.get(name))
+        known = usual_of(edges, own, material.contract.get(name), LUCK / len(material.edges))
         limits = _limits(shared, edges, own, cut) if name in judged else {}
-        columns[name] = Known(**known | {"limits": limits, "why": left_out[name]})
+        columns[name] = replace(known, limits=limits, why=left_out[name])
     return Reference(
         material.model,
         material.run,
@@ -188,7 +186,9 @@ def _limits(rule: Rule, edges: Edges, blocks: Sequence[Counts], cut: Cut) -> dic
     if not cut.windows:
         return {}
     stat, whole = stat_of(edges, rule.stat), total_counts(blocks)
-    parts = [total_counts(blocks[start:end]) for start, end in cut.spans]
+    parts = [part for start, end in cut.spans if (part := total_counts(blocks[start:end])).known]
+    if not parts:
+        return {}
     rows = int(median(part.known for part in parts))
     made = {}
     for name, values in (_distances(stat, edges, parts, whole) | _seasonal(stat, edges, blocks, cut)).items():
@@ -223,40 +223,13 @@ def _thinned(values: Sequence[float]) -> Iterator[float]:
         yield brief(ordered[round(place * (len(ordered) - 1) / max(1, count - 1))])
 
 
-def _known(edges: Edges, blocks: Sequence[Counts], whole: Counts, declared: Column | None) -> dict[str, Any]:
-    """Return what the blocks say of a column besides its limits: each by itself, as windows are."""
-    listed = range(len(edges.values or ()))
-    usual = median(block.known for block in blocks)
-    return {
-        "edges": edges,
-        "counts": whole,
-        "mode": _greatest([(block.mode, block.known) for block in blocks]) if edges.mode is not None else None,
-        "nulls": _greatest([(block.nulls, block.rows) for block in blocks]),
-        "always": tuple(
-            cell
-            for cell in listed
-            if whole.cells[cell] >= COMMON * whole.known and all(block.cells[cell] for block in blocks if block.known)
-        ),
-        "steady": sum(holds_one(block, edges) and 2 * block.known >= usual for block in blocks) > RARE * len(blocks),
-        "least": declared.min if declared else None,
-        "greatest": declared.max if declared else None,
-        "closed": bool(declared and declared.values is not None),
-    }
-
-
-def _greatest(shares: Sequence[tuple[int, int]]) -> float:
-    """Return the greatest share that a block surely has, or that of all where it is greater."""
-    parts, rows = sum(part for part, _ in shares), sum(of for _, of in shares)
-    return brief(max([parts / rows if rows else 0.0, *(wilson(part, of)[0] for part, of in shares)]))
-
-
 def _prediction(material: Material, monitors: Monitors, cut: Cut) -> Known | None:
     if material.prediction is None or not material.predicted:
         return None
     edges, by_block = material.prediction, len(material.predicted) == len(material.blocks)
     rule = Rule.of(monitors.drift.prediction, 1, len(monitors.drift.reference))
-    known = _known(edges, material.predicted, total_counts(material.predicted), None)
-    return Known(**known | {"limits": _limits(rule, edges, material.predicted, cut) if by_block else {}})
+    known = usual_of(edges, material.predicted, None, LUCK)
+    return replace(known, limits=_limits(rule, edges, material.predicted, cut) if by_block else {})
 
 
 def _others(material: Material, judged: Sequence[str], cut: Cut) -> dict[str, dict[str, Counts]]:

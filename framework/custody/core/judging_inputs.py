@@ -215,7 +215,7 @@ class _Case:
             limit = None if base is None or not base.known else self._limit(stat, other, window.known, base.known)
             if base is not None and limit is not None:
                 value = distance(stat, window, base, self.known.edges)
-                found.append((value / limit if limit else value, other, brief(value), brief(limit), base.known))
+                found.append((value / limit if limit else math.inf, other, brief(value), brief(limit), base.known))
         if found and max(found)[0] > NEAR:
             _, other, value, limit, m = max(found)
             signal = self._signal(stat, other, value, limit, window.known)

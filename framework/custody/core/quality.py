@@ -6,9 +6,11 @@ by luck. A fault that no luck explains opens an incident at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from custody.core.calibration import LUCK
 from custody.core.drift import brief
 from custody.core.intervals import wilson
 from custody.core.profiles import holds_one
@@ -17,12 +19,10 @@ from custody.domain.monitoring import Counts, Profile, Signal
 from custody.domain.monitors import Level, Quality
 from custody.domain.reference import Known, Reference
 
-LUCK = 0.0025
-"""The chance of a fault of any column in a window by luck alone."""
 NEW, OUTSIDE, TEXT = 0.01, 0.01, 0.001
 """Shares of new categories, of values out of range, of values that are no numbers, above which they are told."""
-_MODE_ROOM = 1.25
 _NEARLY_ALL, _HALF = 0.95, 0.5
+_OTHER_KINDS = {"date": "dates", "timestamp": "times", "text": "texts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def _text(rules: Quality, column: Column) -> Iterator[Signal]:
     base = column.known.counts.text / max(1, column.known.counts.rows)
     if not n or text / n <= base + TEXT or wilson(text, n)[0] <= base:
         return
-    dated = column.known.edges.kind in {"date", "timestamp"}
-    monitor, level, what = ("schema", rules.schema, "dates") if dated else ("text_number", rules.text_number, "numbers")
+    what = _OTHER_KINDS.get(column.known.edges.kind)
+    monitor, level = ("schema", rules.schema) if what else ("text_number", rules.text_number)
     if level is not Level.OFF:
-        words = f"{column.name}: {text:,} of {n:,} values are no {what}"
-        hint = ", the format may have changed" if dated else ""
+        words = f"{column.name}: {text:,} of {n:,} values are no {what or 'numbers'}"
+        hint = ", the format may have changed" if what in {"dates", "times"} else ""
         yield Signal(monitor, level, words + hint, column.name, "share", text / n, base + TEXT, n=n, at_once=True)
 
 
@@ -127,13 +127,21 @@ def _range(rules: Quality, column: Column) -> Iterator[Signal]:
         text = f"{column.name} is {counts.greatest:g} at most, declared is {known.greatest:g} or less"
         value, limit = counts.greatest, known.greatest
         yield Signal("range", Level.ALERT, text, column.name, "max", value, limit, n=counts.known, at_once=True)
-    dated = known.edges.kind in {"date", "timestamp"}  # time goes on: later is nothing odd
-    outside, n = counts.below + (0 if dated else counts.above), counts.known
+    outside, n = _outside(column), counts.known
     if known.constant or not n or wilson(outside, n, column.least_share)[0] <= OUTSIDE:
         return
     low, high = known.edges.low or 0.0, known.edges.high or 0.0
     text = f"{column.name} is outside {low:g} to {high:g}, as in training, in {_percent(outside / n)} of {n:,} rows"
     yield Signal("range", rules.range, text, column.name, "outside", outside / n, OUTSIDE, n=n)
+
+
+def _outside(column: Column) -> int:
+    """Return how many values are outside the range of training, and farther than the next window may reach."""
+    counts, (low, high) = column.counts, column.known.reach or (math.inf, -math.inf)
+    below = counts.below if counts.least is not None and counts.least < low else 0
+    above = counts.above if counts.greatest is not None and counts.greatest > high else 0
+    dated = column.known.edges.kind in {"date", "timestamp"}  # time goes on: later is nothing odd
+    return below + (0 if dated else above)
 
 
 def _categories(rules: Quality, column: Column) -> Iterator[Signal]:
@@ -160,10 +168,11 @@ def _categories(rules: Quality, column: Column) -> Iterator[Signal]:
 
 def _mode(rules: Quality, column: Column) -> Iterator[Signal]:
     """The commonest value is far commoner: means filled in, or a sensor that is stuck now and then."""
-    counts, usual = column.counts, column.known.mode
-    if rules.mode is Level.OFF or usual is None or not counts.known or column.known.constant or _stuck(column):
+    counts, usual, limit = column.counts, column.known.mode, column.known.commonest
+    off = rules.mode is Level.OFF or column.known.constant or column.known.steady or _stuck(column)
+    if off or usual is None or limit is None or not counts.known:
         return
-    share, limit = counts.mode / counts.known, min(_MODE_ROOM * usual, (1 + usual) / 2)
+    share = counts.mode / counts.known
     if share > limit and wilson(counts.mode, counts.known, column.least_share)[0] > usual:
         text = f"{column.name} is {_value(column)} in {_percent(share)} of {counts.known:,} rows, "
         words = f"{text}{_percent(usual)} at most in training"

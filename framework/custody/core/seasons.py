@@ -51,5 +51,6 @@ def season_distances(
     for start, end in spans:
         year, season = windows[end - 1].start[:4], season_of(windows[end - 1])
         others = [counts for (other, same), counts in sums.items() if same == season and other != year]
-        if others:
-            yield distance(stat, total_counts(blocks[start:end]), total_counts(others), edges)
+        part = total_counts(blocks[start:end])
+        if others and part.known:
+            yield distance(stat, part, total_counts(others), edges)

@@ -53,9 +53,10 @@ class Limit:
 class Known:
     """What the reference knows of one column, or of the predictions.
 
-    `limits` are by what windows are compared with (training, previous); none where drift is not judged, and `why` says
-    why. `mode` is the greatest share of its commonest value in a block, `nulls` that of nulls, `always` are the cells
-    of categories that no block lacked, `steady`: blocks of the usual size held one value alone, and not by exception.
+    `limits` are by what windows are compared with (training, previous, same_period); none where drift is not judged,
+    and `why` says why. `mode` is the greatest share of its commonest value in a block and `commonest` what it may be in
+    a window, `nulls` the greatest share of nulls. `always` are the cells of categories that no block lacked, `steady`:
+    blocks held one value alone, or the next may. Between the two of `reach` lie the extremes of the next window.
     `least`, `greatest` and `closed` (no other values than those known) are what the dataset declares.
     """
 
@@ -64,9 +65,11 @@ class Known:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     why: str | None = None
     mode: float | None = None
+    commonest: float | None = None
     nulls: float = 0.0
     always: tuple[int, ...] = ()
     steady: bool = False
+    reach: tuple[float, float] | None = None
     least: float | None = None
     greatest: float | None = None
     closed: bool = False
@@ -85,20 +88,23 @@ class Known:
         value: dict[str, Any] = {"edges": self.edges.to_dict(), "counts": self.counts.to_text()}
         value |= {"limits": {name: limit.to_dict() for name, limit in self.limits.items()}} if self.limits else {}
         value |= {name: getattr(self, name) for name in _SCALARS if getattr(self, name) != getattr(_NOTHING, name)}
+        value |= {"reach": numbers_text(self.reach)} if self.reach else {}
         return value | ({"always": list(self.always)} if self.always else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        low, high = map(float, value.get("reach", "nan nan").split())
         return cls(
             Edges.from_dict(value["edges"]),
             Counts.from_text(value["counts"]),
             {name: Limit.from_dict(limit) for name, limit in value.get("limits", {}).items()},
             always=tuple(value.get("always", ())),
+            reach=(low, high) if "reach" in value else None,
             **{name: value[name] for name in _SCALARS if name in value},
         )
 
 
-_SCALARS = ("why", "mode", "nulls", "steady", "least", "greatest", "closed")
+_SCALARS = ("why", "mode", "commonest", "nulls", "steady", "least", "greatest", "closed")
 _NOTHING = Known(Edges(), Counts(()))
 
 

@@ -76,7 +76,11 @@ def profile_of(table: pa.Table, edges: Mapping[str, Edges]) -> Profile:
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    return table.column(table.column_names.index(name)) if name in table.column_names else table.column(name)
+    """Return a column with plain values, the first where a name comes twice; raises KeyError where there is none."""
+    column = table.column(table.column_names.index(name)) if name in table.column_names else table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
 
 
 def _cells(values: NDArray[np.float64], kind: str) -> Edges:
@@ -120,18 +124,26 @@ def _count(column: pa.ChunkedArray, edges: Edges) -> Counts:
 
 
 def _count_categories(column: pa.ChunkedArray, edges: Edges) -> Counts:
-    place = {value: cell for cell, value in enumerate(edges.values or ())}
-    place |= dict.fromkeys(edges.others or (), len(place))
-    cells, new, values = [0] * edges.cells, 0, _values(column)
-    nulls = values.pop(None, 0)
-    for value, number in values.items():
-        cell = place.get(value or "", edges.cells - 1 if edges.others is None else None)
-        if cell is None:
-            new += number
-        else:
-            cells[cell] += number
-    mode = values.get(str(edges.mode), 0) if edges.mode is not None else 0
-    return Counts(tuple(cells), nulls, new, mode=mode)
+    nulls = int(column.is_null(nan_is_null=pa.types.is_floating(column.type)).to_numpy().sum())
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        return Counts((0,) * edges.cells, nulls, text=len(column) - nulls)
+    values, others = edges.values or (), edges.others or ()
+    found = _places(column, (*values, *others))
+    unknown = len(column) - nulls - int(found.sum())
+    rest = int(found[len(values) :].sum()) + (unknown if edges.others is None else 0)
+    mode = int(found[values.index(edges.mode)]) if isinstance(edges.mode, str) else 0
+    cells = (*found[: len(values)].tolist(), rest)
+    return Counts(cells, nulls, 0 if edges.others is None else unknown, mode=mode)
+
+
+def _places(column: pa.ChunkedArray, values: Sequence[str]) -> NDArray[np.int64]:
+    """Return how often each of `values` occurs in the column, as text."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        listed = pa.array(values, column.type)
+        places = pc.index_in(column, value_set=listed).fill_null(len(values)).to_numpy()
+        return np.bincount(places, minlength=len(values) + 1)[: len(values)]
+    counted = _values(column)
+    return np.array([counted.get(value, 0) for value in values], dtype=np.int64)
 
 
 def _count_numbers(column: pa.ChunkedArray, edges: Edges) -> Counts:
@@ -154,8 +166,6 @@ def _short(number: float, kind: str) -> float:
 
 def _values(column: pa.ChunkedArray) -> dict[str | None, int]:
     """Return how often each value occurs, as text; a null as None."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     found: dict[str | None, int] = {}
     for item in pc.value_counts(column).to_pylist():
         value = item["values"]
@@ -168,8 +178,6 @@ def _read(column: pa.ChunkedArray, kind: str) -> tuple[NDArray[np.float64], int]
     """Return the column as numbers of this kind, NaN where there are none, and how many values are none."""
     if _suits(column.type, kind):
         return floats(column, kind), 0
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     known = len(column) - int(column.null_count)
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return np.full(len(column), np.nan), known

@@ -49,7 +49,7 @@ def edges_for(values: list[Any]) -> dict[str, Edges]:
     return edges_of(table_of(values), COLUMNS, KINDS, {"secret"})
 
 
-def one(values: list[Any], kind: str, reference: list[Any], **options: Any) -> Counts:
+def one(values: Any, kind: str, reference: list[Any], **options: Any) -> Counts:
     """The counts of one column of `values` over the edges of `reference`."""
     edges = edges_of(pa.table({"x": reference}), ["x"], [kind], **options)
     return profile_of(pa.table({"x": values}), edges).columns["x"]
@@ -164,6 +164,13 @@ def test_what_cannot_be_read_as_the_reference_has_it_is_text(
 def test_numbers_where_the_reference_has_texts_are_taken_as_they_are_written():
     assert one([1, 2, 2, 3], "text", ["1", "2"]).cells == (1, 2, 0)
     assert one([1.0, 2.5], "text", ["1", "2.5"]).cells == (1, 1, 0)
+
+
+def test_columns_of_codes_are_read_as_their_values_and_lists_as_no_texts():
+    numbers = pa.array([0, 1, 1, None]).dictionary_encode()
+    assert one(numbers, "number", [0, 1, 2]).cells == (1, 2, 0)
+    assert one(pa.array(["a", "b", None, "x"], pa.string_view()), "text", ["a", "b"]) == Counts((1, 1, 0), 1, 1, mode=1)
+    assert one([["a"], None, ["b", "c"]], "text", ["a", "b"]) == Counts((0, 0, 0), 1, text=2)
 
 
 def test_a_column_that_is_not_there_counts_as_null_and_a_new_one_is_named():
