@@ -13,6 +13,7 @@ from dataclasses import replace
 from custody.app.apply import ApplyOptions, apply
 from custody.app.contest import Contest, Running, contest
 from custody.app.incident_files import acknowledgement, judged_windows, recorded_incidents
+from custody.app.incident_files import incident as incident_now
 from custody.app.incidents import record
 from custody.app.monitored import Acted
 from custody.app.project import Project
@@ -50,6 +51,7 @@ from custody.errors import CustodyError
 TRAINED = frozenset({Category.NEW, Category.REBUILD, Category.RETRAIN})
 _ALL = ""
 """Before any month: all windows."""
+_INTERRUPTED = "it was interrupted"
 
 
 def act(project: Project, spec: Spec, how: Running) -> tuple[Acted, ...]:
@@ -83,10 +85,11 @@ def _on_incident(
     before = withheld_lines(incident)
     lines = tuple(f"{item.what} of {item.model}: {item.line}" for item in withheld)
     if done or lines != before:
-        facts = facts_with(incident, done, lines)
+        # read again: a sweep may have gone on with the incident while a model was trained
+        now = incident_now(project.ledger.files, incident.id) or incident
         # who heard of the incident hears of what was done; what is withheld is a line that goes with the next message
-        told = incident.told if done else ()
-        record(project, (replace(incident, revision=incident.revision + 1, facts=facts, to=told),))
+        told = now.told if done else ()
+        record(project, (replace(now, revision=now.revision + 1, facts=facts_with(now, done, lines), to=told),))
     yield from (Acted(incident.id, deed.model, deed.what, deed.line, deed.undo) for deed in done)
     yield from (replace(item, new=line not in before) for item, line in zip(withheld, lines, strict=True))
 
@@ -173,19 +176,26 @@ class _Doer:
 
     def _tried(self, run: Run, window: Window) -> Deed | str:
         """Judge a challenger: its own run, its gates, then the rows on which the champion failed."""
-        if run.failure and run.failure.step == "validate":
-            return f"the new data fails its contract: {run.failure.error}"
-        if run.status is RunStatus.REJECTED:
-            failed = [gate.gate for gate in run.verdict.gates if not gate.passed] if run.verdict else []
-            return self._deed(RETRAIN, f"trained trial {run.id[:8]}: its gates fail ({', '.join(failed[:3])})")
         if run.status is not RunStatus.PASSED:
-            why = f"{run.failure.step}: {run.failure.error}" if run.failure else str(run.status)
-            return self._deed(RETRAIN, f"trained trial {run.id[:8]}: {why}")
+            return self._failed(run)
         try:
             found = self._contest(self._trial(run), window)
         except CustodyError as error:
+            if self.how.cancel.is_set():
+                return _INTERRUPTED
             return self._lost(run, f"it could not be compared: {error.message}")
         return self._won(run, found) if found.won else self._lost(run, f"it is no better: {found}")
+
+    def _failed(self, run: Run) -> Deed | str:
+        """Return what is said of a challenger that did not pass; data that cannot be learnt from is no attempt."""
+        if run.status is RunStatus.INTERRUPTED:
+            return _INTERRUPTED
+        if run.failure and run.failure.step == "validate":
+            return f"the new data fails its contract: {run.failure.error}"
+        why = f"{run.failure.step}: {run.failure.error}" if run.failure else str(run.status)
+        if run.status is RunStatus.REJECTED and run.verdict:
+            why = f"its gates fail ({', '.join([gate.gate for gate in run.verdict.gates if not gate.passed][:3])})"
+        return self._deed(RETRAIN, f"trained trial {run.id[:8]}: {why}")
 
     def _won(self, run: Run, found: Contest) -> Deed:
         choice = Choice((self.model.name,), alert=f"{self._alert}; better: {found}")
