@@ -37,6 +37,7 @@ RUN = (
     "docs/registry.md",
     "docs/serving.md",
     "docs/adding-a-monitor.md",
+    "docs/alerts.md",
 )
 """Pages whose commands are run here, in this order; those of ledger-format.md have a test and a ledger of their own."""
 TREE = ("models", "datasets", ".mlops", "templates", "Makefile", "requirements.lock", "pyproject.toml", ".gitignore")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -83,7 +83,8 @@ def apply(
             do = partial(_do, project, recorder, engine, (progress, cancel), data)
             done, idle = in_waves(project, prepared, recorder, do, share)
         ran = (*(run.model for run in crashed), *(change.model for change, conclusion in done if conclusion.judged))
-        incidents = _incidents(project, prepared.spec, ran, say)
+        rewatched = tuple(change.model for change, _ in done if _rewatched(change))
+        incidents = _incidents(project, prepared.spec, (*rewatched, *_alerting(prepared.spec, ran)), say)
         shared = share()
         models = [
             *(_applied(change, recorder.moves.told(conclusion)) for change, conclusion in done),
@@ -119,19 +120,27 @@ def _do(
     return done
 
 
-def _incidents(project: Project, spec: Spec, ran: tuple[str, ...], say: Callable[[str], None]) -> tuple[Incident, ...]:
-    """Record what these runs change in incidents, of models that alert; that it fails stops no apply."""
-    declared = {name: spec.models[name].monitors for name in ran if name in spec.models}
-    names = [name for name, monitors in declared.items() if monitors and monitors.alert.channels]
-    if not names:
+def _incidents(project: Project, spec: Spec, models: Sequence[str], say: Callable[[str], None]) -> tuple[Incident, ...]:
+    """Record what changes in the incidents of models; that it fails stops no apply."""
+    if not models:
         return ()
     from custody.app.incidents import update
 
     try:
-        return update(project, spec, names)
+        return update(project, spec, models)
     except CustodyError as error:
         say(f"incidents were not brought up to these runs: {error.message}")
         return ()
+
+
+def _alerting(spec: Spec, ran: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the models that ran whose runs alert: they name a channel."""
+    declared = {name: spec.models[name].monitors for name in ran if name in spec.models}
+    return tuple(name for name, monitors in declared.items() if monitors and monitors.alert.channels)
+
+
+def _rewatched(change: Change) -> bool:
+    return any(reason.code.startswith("monitor") for reason in change.reasons)
 
 
 def _fetched(project: Project) -> bool:

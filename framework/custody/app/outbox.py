@@ -187,7 +187,7 @@ def _keys(entry: Entry) -> frozenset[str]:
     """Return the keys of the messages of a record, from its trailers alone."""
     name, state, revision = (entry.trailer(key) or "" for key in ("Incident", "State", "Revision"))
     number = int(revision) if revision.isdigit() else 0
-    return frozenset(message_key(name, state, number, channel) for channel in (entry.trailer("To") or "").split())
+    return frozenset(message_key(name, state, number, channel) for channel in (entry.trailer("Channels") or "").split())
 
 
 def _alerts(project: Project, since: float) -> Iterator[Entry]:
@@ -197,7 +197,7 @@ def _alerts(project: Project, since: float) -> Iterator[Entry]:
         at = datetime.fromisoformat(entry.at).timestamp()
         if at < since - GIVE_UP:
             break
-        if entry.kind == Kind.ALERT and at >= since and entry.trailer("To"):
+        if entry.kind == Kind.ALERT and at >= since and entry.trailer("Channels"):
             found.append(entry)
     yield from reversed(found)
 

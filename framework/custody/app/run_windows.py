@@ -34,7 +34,7 @@ def run_windows(ledger: Ledger, model: str) -> tuple[Judged, ...]:
 def _judged(ledger: Ledger, row: RunRow) -> Judged:
     entry = ledger.find_entry(row.commit)
     at = datetime.fromisoformat(entry.at if entry else row.finished).astimezone(UTC)
-    window = Window(f"{at:%Y-%m-%d %H:%M:%S}", Every.HOUR, at.isoformat(), at.isoformat())
+    window = Window(f"{at:%Y-%m-%d %H:%M:%SZ}", Every.HOUR, at.isoformat(), at.isoformat())
     health = _HEALTH.get(RunStatus(row.status), Health.WAITING)
     signals = (_signal(row, entry),) if health is Health.ALERT else ()
     version = f"v{row.version}" if row.version else None

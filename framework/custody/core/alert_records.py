@@ -37,7 +37,7 @@ def alert_record(record_id: str, incident: Incident, source: Source) -> Record:
     trailers = [("Incident", incident.id), ("State", str(incident.state)), ("Level", str(incident.level))]
     trailers += [("Revision", str(incident.revision)), ("Since", incident.since)]
     trailers += [] if _model(incident) else [("Subject", incident.subject), ("Models", " ".join(incident.models))]
-    trailers += [("To", " ".join(incident.to))] if incident.to else []
+    trailers += [("Channels", " ".join(incident.to))] if incident.to else []
     body = "\n".join(f"- {line_of(signal.text)}" for signal in incident.signals)
     files = {incident_path(incident.id): json_bytes(incident.to_dict())}
     return Record(
@@ -63,7 +63,7 @@ def acknowledge_record(record_id: str, flag: Flag, incident: Incident, source: S
 
 def silence_record(record_id: str, flag: Flag, source: Source) -> Record:
     """Return the record that what `flag` matches sends no message until its end."""
-    subject = f"silence {line_of(flag.match)} until {day_of(flag.until)}: {line_of(flag.reason)}"
+    subject = f"silence {line_of(flag.match)} until {day_of(flag.until or flag.at)}: {line_of(flag.reason)}"
     trailers = (("Silence", flag.id), *source.trailers)
     files = {silence_path(flag.id): json_bytes(flag.to_dict())}
     return Record(record_id, Kind.SILENCE, subject, trailers, files=files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from math import copysign
 
+from custody.core.episodes import utc
 from custody.core.recording import line_of
 from custody.core.suspects import excess
 from custody.domain.monitoring import Incident, Signal
@@ -58,12 +59,10 @@ def headline(incident: Incident) -> str:
     return line_of(f"{incident.level} {about(incident)}: {lead}{more} since {incident.opened} ({_who(incident)})")
 
 
-def day_of(moment: str | None) -> str:
-    """Return a time as people write it: the day alone at midnight."""
-    if moment is None:
-        return "it is over"
-    found = datetime.fromisoformat(moment)
-    return f"{found:%Y-%m-%d}" if (found.hour, found.minute) == (0, 0) else f"{found:%Y-%m-%d %H:%M %Z}".rstrip()
+def day_of(moment: str) -> str:
+    """Return a time as people write it, in UTC: the day alone at midnight."""
+    found = datetime.fromisoformat(utc(moment))
+    return f"{found:%Y-%m-%d}" if (found.hour, found.minute) == (0, 0) else f"{found:%Y-%m-%d %H:%MZ}"
 
 
 def _who(incident: Incident) -> str:

@@ -81,7 +81,7 @@ def _rows(incident: Incident, acknowledged: Flag | None) -> Iterable[tuple[str, 
     facts = incident.facts
     serving = f"{facts['stage']} {facts['version']}, run {str(facts['run'])[:8]}" if "version" in facts else ""
     told = f"revision {incident.revision}, {times(incident.pages)}"
-    yield "incident", (f"{incident.id}, last bad window {incident.last}, {told}",)
+    yield "incident", (f"{incident.id}, last bad {incident.last}, {told}",)
     yield "owner", (f"{facts.get('owner', 'unknown')}{f'; serves {serving}' if serving else ''}",)
     if acknowledged:
         until = f" until {day_of(acknowledged.until)}" if acknowledged.until else ""
