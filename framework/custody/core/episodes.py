@@ -19,6 +19,8 @@ AT_ONCE = 2.0
 """How many times its limit a value must be to need no confirmation."""
 _SILENT = frozenset({Health.WAITING, Health.NO_DATA})
 _CONFIRM = (2, 3)
+_MERGED = frozenset({"drift", "prediction"})
+"""Monitors that wait for `min_rows`, see `Judged.together`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +147,20 @@ def _fires(judged: Judged, key: str) -> Signal | None:
 
 
 def _tail(stream: Sequence[Judged], key: str, count: int) -> list[Judged]:
-    """Return the last `count` windows that say something of a signal, the newest first."""
+    """Return the last `count` windows that say something of a signal, the newest first, none of them of the same rows.
+
+    Drift is judged of several windows together where one has too few rows: those are one look, not several.
+    """
     found: list[Judged] = []
+    merges, within = key.partition("|")[0] in _MERGED, 0
     for judged in reversed(stream):
         if len(found) == count:
             break
-        if judged.health not in _SILENT or _fires(judged, key):
+        if within:
+            within -= 1
+        elif _fires(judged, key) or (judged.health not in _SILENT and (judged.together or not merges)):
             found.append(judged)
+            within = max(0, judged.together - 1) if merges else 0
     return found
 
 

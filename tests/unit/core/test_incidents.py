@@ -124,6 +124,19 @@ def test_an_empty_window_that_says_so_fires() -> None:
     assert one_by_one([day(0, stale, health=Health.NO_DATA)])[0][0].signals == (stale,)
 
 
+def test_windows_that_share_rows_are_one_look_at_drift() -> None:
+    steps = one_by_one([day(number, DRIFT, together=3) for number in range(6)])
+    assert [len(step) for step in steps] == [0, 0, 0, 1, 0, 0]
+    broken = one_by_one([day(number, NULLS, together=3) for number in range(3)])
+    assert [len(step) for step in broken] == [0, 1, 0], "faults of the data are looked for in each window"
+
+
+def test_windows_in_which_drift_waits_for_rows_say_nothing_of_it() -> None:
+    waits = [day(number, together=0) for number in (1, 2, 3, 5, 6, 7)]
+    steps = one_by_one([day(0, DRIFT), *waits[:3], day(4, DRIFT), *waits[3:], day(8), day(9)])
+    assert [len(step) for step in steps] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+
+
 def test_clean_inputs_do_not_end_what_outcomes_began() -> None:
     steps = one_by_one([month(1, BIAS), day(0), day(1), day(2), month(3), month(4)])
     assert [len(step) for step in steps] == [1, 0, 0, 0, 0, 1]
