@@ -82,7 +82,7 @@ def test_what_a_fork_can_reach(tmp_path: Path) -> None:
     assert jobs["comment"]["permissions"]["contents"] == "read"
     assert jobs["apply"]["concurrency"] == {"group": "custody-apply", "cancel-in-progress": False}
     writers = {name for name, job in jobs.items() if job.get("permissions", {}).get("contents") == "write"}
-    assert writers == {"try", "apply"}
+    assert writers == {"try", "apply", "monitor"}
     assert "head.repo.full_name == github.repository" in jobs["try"]["if"]
     for name in ("plan", "comment"):
         text = json.dumps(jobs[name])
@@ -139,7 +139,7 @@ def test_workflows_name_only_what_custody_has(host_name: str, tmp_path: Path) ->
         if line.strip(" -").startswith(("custody ", "run: custody"))
     ]
     verbs = {word.split()[0].strip(":") for word in words} - {"plan:", "try:"}
-    assert {"sync", "check", "plan", "try", "comment", "apply"} <= verbs
+    assert {"sync", "check", "plan", "try", "comment", "apply", "monitor"} <= verbs
     for verb in verbs:
         assert author.custody(verb, "--help").code == 0, verb
     again = author.custody("init", "--ci", host_name)
