@@ -209,6 +209,35 @@ def test_performance_is_estimated_before_outcomes_come_and_not_of_faulty_data(re
     assert "nothing is estimated while the data are at fault" in two.notes
 
 
+def test_sealed_predictions_are_watched_where_no_source_is_named(repository: Repository) -> None:
+    header, *lines = (line.split(",") for line in live(240).splitlines())
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    told = [
+        {
+            "id": f"p{row['id']}",
+            "time": f"{row['day']}T12:00:00Z",
+            "prediction": row["said"] == "true",
+            "key": int(row["id"]),
+        }
+        | {"income": float(row["income"] or 50), "debt": float(row["debt"]), "job": row["job"]}
+        for row in rows
+    ]
+    repository.write("log.jsonl", "".join(f"{json.dumps(row)}\n" for row in told))
+    done = repository.here("log-predictions", "risk", "log.jsonl", "--version", "v1")
+    assert done.code == 0, done.err
+    text = MONITORS.replace(MONITORS.splitlines()[2], "").replace("join: id", "join: id, every: month")
+    repository.write("models/risk/monitors.yaml", text)
+    repository.commit("Watch what is kept")
+    found = sweep(repository, "2025-03-01", "2024-02..2024-03", dry_run=True)
+    assert [(item.window.name, item.what, item.rows) for item in found.judged if item.what == "inputs"] == [
+        ("2024-02", "inputs", 20),
+        ("2024-03", "inputs", 20),
+    ]
+    assert found.judged[0].prediction
+    assert not any(signal.metric == "unknown" for item in found.judged for signal in item.signals)
+    assert {item.joined for item in found.judged if item.what == "outcomes"} == {1.0}
+
+
 def test_the_command_says_what_it_found_and_what_is_wrong_with_a_question(repository: Repository) -> None:
     found = replayed(repository, "--dry-run", "--json")
     assert (found.code, found.json["dry_run"], found.json["record"]) == (0, True, None)

@@ -120,6 +120,8 @@ def _own_columns(item: Watched) -> Iterator[str]:
     manifest = item.dataset.versions.get(str(item.run.data.get("version")))
     yield from manifest.columns if manifest else ()
     live, outcomes = item.monitors.live, item.monitors.outcomes
+    if live.uses is None:
+        yield from (ID, TIME, KEY, PREDICTION)
     named = [live.time, live.id, live.prediction, item.dataset.time, item.dataset.key]
     named += [outcomes.join, outcomes.value, outcomes.observed] if outcomes else []
     yield from (name for name in named if name)

@@ -131,10 +131,16 @@ def _feed(work: Work) -> Feed:
 def _wanted(watch: Watch) -> list[str]:
     live = watch.settings["live"]
     own = [live[name] for name in ("id", "prediction") if live.get(name)]
-    own += [f"{live['chances']}{text_of(label)}" for label in watch.question.classes if live.get("chances") is not None]
+    own += _chances(watch)
     slices = watch.settings["slices"] if watch.outcomes else ()
     columns = [live["columns"].get(name, name) for name in (*watch.cells, *watch.promoted.features, *slices)]
     return list(dict.fromkeys((*columns, *own)))
+
+
+def _chances(watch: Watch) -> list[str]:
+    """Return the columns of a batch that hold the chance of each class."""
+    prefix = watch.settings["live"].get("chances")
+    return [] if prefix is None else [f"{prefix}{text_of(label)}" for label in watch.question.classes]
 
 
 def _place(question: Question) -> int | None:
@@ -241,7 +247,7 @@ def _part(said: scoring.Said, rows: NDArray[np.int64]) -> scoring.Said:
 def _told(watch: Watch) -> Iterator[dict[str, Any]]:
     """Yield what is said of each window of inputs, in order of time."""
     there = _there(watch)
-    known = {*watch.settings["known"], *watch.cells}
+    known = {*watch.settings["known"], *watch.cells, *_chances(watch)}
     newest = watch.seen.newest
     for tally in watch.inputs:
         newest = max((item for item in (newest, tally.newest) if item is not None), default=None)

@@ -41,7 +41,7 @@ class Project:
 
     @property
     def state_dir(self) -> Path:
-        """What is remembered outside Git and may be deleted (logs, Prefect's home, `last.json`), but for the journal."""
+        """What is kept outside Git: logs, Prefect's home, `last.json`, all to be deleted at will; and the journal."""
         return self.root / STATE
 
     @cached_property

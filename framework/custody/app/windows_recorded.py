@@ -10,6 +10,7 @@ from custody.core.due import OUTCOMES, end_of
 from custody.core.jsonfile import json_object
 from custody.domain.monitoring import Judged
 from custody.domain.ports import Files
+from custody.domain.reference import Reference
 
 
 def path_of(judged: Judged) -> str:
@@ -36,6 +37,8 @@ def recorded_reference(files: Files, model: str) -> Mapping[str, Any] | None:
     """Return the reference of a model with its key; None where there is none that can be read: it is made again."""
     data = files.read(reference_path(model))
     try:
-        return json_object(data) if data else None
-    except ValueError:
+        found = json_object(data or b"")
+        Reference.from_dict(found)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return found
