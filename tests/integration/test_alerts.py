@@ -223,6 +223,15 @@ def test_a_variable_that_is_not_set_waits_for_a_machine_that_has_it(made: Alerti
     assert said(receiver) == [("trigger", 1)]
 
 
+def test_settings_that_nobody_checked_are_given_up_and_tell_no_secret(made: Alerting, receiver: Receiver) -> None:
+    made.judge(day(20, NULLS))
+    config = made.repository.root / ".mlops/config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace('url: "env:PAGER_URL", ', ""), encoding="utf-8")
+    (dead,) = made.deliver().dead
+    assert dead.dead == "the settings of the channel pager do not fit: custody check tells more"
+    assert receiver.got == []
+
+
 def test_a_lost_outbox_is_filled_again_and_says_only_what_has_not_arrived(made: Alerting, receiver: Receiver) -> None:
     made.judge(day(17, NULLS))
     made.judge(day(18), day(19))
@@ -350,3 +359,40 @@ def test_two_clones_that_judged_apart_agree_on_one_incident(clones: tuple[Alerti
     assert ours.update(["risk"]) == theirs.update(["risk"]) == ()
     assert [item.to_dict() for item in ours.incidents()] == [item.to_dict() for item in theirs.incidents()]
     assert len(ours.incidents()) == 1
+
+
+def test_what_people_type(made: Alerting) -> None:
+    custody = made.repository.here
+    assert custody("incident").out == "No incident is open, and none was ever recorded.\n"
+    (incident,) = made.judge(day(20, NULLS))
+    assert incident.id in custody("incident").out
+    assert custody("incident", incident.id[:6], "--json").json["id"] == incident.id
+    wrong = custody("incident", "0000")
+    assert wrong.code == 64
+    assert f"did you mean {incident.id}?" in wrong.err
+    assert f"did you mean {incident.id}?" in custody("ack", "risk").err
+    taken = custody("ack", incident.id, "--until", "2h", "--reason", "at it", "--json")
+    assert (taken.json["match"], taken.json["reason"], taken.json["shared"]) == (incident.id, "at it", True)
+    assert "taken by Ann" in custody("incident").out
+    assert custody("ack", incident.id, "--off").code == 0
+    assert custody("ack", incident.id, "--off").code == 64
+    for arguments, words in (
+        (("risk|nulls",), "an end and a reason"),
+        (("risk|nulls", "--until", "31d", "--reason", "x"), "within 30 days"),
+        (("risk|nulls", "--until", "2001-01-01", "--reason", "x"), "is past"),
+        (("risk|nulls", "--until", "soon", "--reason", "x"), "no time and no span"),
+        (("rsk|nulls", "--until", "1d", "--reason", "x"), "did you mean risk|nulls?"),
+        (("risk|a|b|c|d", "--until", "1d", "--reason", "x"), "no MODEL|MONITOR|COLUMN|METRIC"),
+    ):
+        refused = custody("silence", *arguments)
+        assert refused.code == 64
+        assert words in refused.err
+    assert (
+        custody("silence", incident.id[:8], "--until", "1d", "--reason", "known", "--json").json["match"] == incident.id
+    )
+    assert "silenced" in custody("incident").out
+    story = custody("postmortem", incident.id, "--json").json["story"]
+    assert [item["text"].split(" ")[0] for item in story if item["commit"]] == ["alert", "acknowledge", "acknowledge"]
+    made.judge(day(21), day(22))
+    assert custody("incident").out.startswith("No incident is open. 1 incident")
+    assert custody("ack", incident.id).code == 64

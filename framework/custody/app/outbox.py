@@ -124,15 +124,9 @@ def deliver_now(project: Project, environ: Mapping[str, str], *, again: bool = F
 
 def _send(project: Project, outbox: Outbox, item: Queued, environ: Mapping[str, str]) -> tuple[str, Queued]:
     """Send one message; return what became of it."""
-    from custody.kit.channels import Sender, channel
-
     key, now = item.message.key, _now(project)
-    declared = project.config.channels.get(item.channel)
     try:
-        if declared is None:
-            raise DeliveryError(f"there is no channel {item.channel} in .mlops/config.yaml", again=False)  # noqa: TRY301
-        sender = Sender(project.root, datetime.fromtimestamp(now, UTC), f"custody/{__version__}")
-        channel(declared.uses)(item.message, filled(declared, environ), sender)
+        _hand_over(project, item, environ, now)
     except DeliveryError as error:
         attempts = item.attempts + 1
         due = next_attempt(key, attempts, now, error.after)
@@ -144,6 +138,22 @@ def _send(project: Project, outbox: Outbox, item: Queued, environ: Mapping[str, 
         return "failed", replace(item, attempts=attempts, error=error.reason, due=due)
     outbox.delivered(key, now)
     return "sent", replace(item, attempts=item.attempts + 1, delivered=now)
+
+
+def _hand_over(project: Project, item: Queued, environ: Mapping[str, str], now: float) -> None:
+    """Give a message to its channel; raises DeliveryError where the receiver has not taken it."""
+    from custody.kit.channels import Sender, channel
+
+    declared = project.config.channels.get(item.channel)
+    if declared is None:
+        raise DeliveryError(f"there is no channel {item.channel} in .mlops/config.yaml", again=False)
+    sender = Sender(project.root, datetime.fromtimestamp(now, UTC), f"custody/{__version__}")
+    try:
+        channel(declared.uses)(item.message, filled(declared, environ), sender)
+    except (KeyError, TypeError, ValueError):
+        # a configuration that nobody checked; what is raised may hold a secret
+        reason = f"the settings of the channel {item.channel} do not fit: custody check tells more"
+        raise DeliveryError(reason, again=False) from None
 
 
 def filled(channel: Channel, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -180,7 +190,8 @@ def _fill(project: Project, outbox: Outbox) -> None:
         arrived = receipts(project.ledger.files, incident.id) if incident else {}
         for channel, message in messages(incident, made) if incident else ():
             if message.key in missing and message.key not in arrived:
-                outbox.put(message, channel, made)
+                # a clock that is ahead must not hold a message back
+                outbox.put(message, channel, min(made, now))
 
 
 def _keys(entry: Entry) -> frozenset[str]:

@@ -42,10 +42,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
         from custody.app.outbox import deliver_now
 
         return _delivered(deliver_now(project, os.environ, again=args.again), out)
+    from custody.app.branch import require_ledger
     from custody.app.incident_files import recorded_incidents
     from custody.app.story import show, shown
     from custody.cli.views import incident as view
 
+    require_ledger(project)
     if args.incident:
         found = shown(project, args.incident)
         if out.json_mode:

@@ -21,10 +21,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
+    from custody.app.branch import require_ledger
     from custody.app.project import open_project
     from custody.app.story import happenings, postmortem, shown
 
     project = open_project(out.directory)
+    require_ledger(project)
     if out.json_mode:
         found = shown(project, args.incident)
         story = [item.to_dict() for item in happenings(project, found.incident)]
