@@ -15,6 +15,8 @@ from custody.domain.graph import Node, Ref
 from custody.domain.monitors import Live
 from custody.errors import UsageError
 
+OTHER = "other:"
+"""What the roles of further versions begin with."""
 REFERENCE, OBSERVE = "reference", "observe"
 VERSION = 1
 """Greater where the meaning of a reference changed: all are made anew."""
@@ -42,7 +44,7 @@ def judged_by(item: Watched) -> dict[str, Any]:
 def reference_node(item: Watched, sight: Sight) -> Node:
     """Return the step that makes the reference; its inputs are what it is known by."""
     fetched = item.run.steps["fetch"].output
-    table = fetched.ref if fetched else Ref("table", "", "")
+    table, others = fetched.ref if fetched else Ref("table", "", ""), dict(_others(item))
     return Node(
         id=f"{item.name}/{REFERENCE}",
         model=item.name,
@@ -55,10 +57,15 @@ def reference_node(item: Watched, sight: Sight) -> Node:
             "zone": sight.zone,
             "declared": {name: rules for name, rules in item.rules.items() if name in item.learnt["features"]},
             "monitors": judged_by(item),
+            **({"others": {name: ref.digest for name, ref in others.items()}} if others else {}),
         },
         upstream={},
         settings={
-            "stored": {"table": table.to_dict(), "model": _model(item)},
+            "stored": {
+                "table": table.to_dict(),
+                "model": _model(item),
+                **{f"{OTHER}{name}": ref.to_dict() for name, ref in others.items()},
+            },
             "watched": item.name,
             "run": item.run.id,
             "data": f"{item.run.data.get('dataset')}@{item.run.data.get('version')}",
@@ -107,6 +114,15 @@ def _model(item: Watched) -> dict[str, str]:
 def _ordered(item: Watched) -> bool:
     """Whether the run's test rows are later than all that it learnt from."""
     return item.run.steps["split"].inputs.get("kind") == "ordered"
+
+
+def _others(item: Watched) -> Iterator[tuple[str, Ref]]:
+    """Yield the further versions of the dataset that windows are compared with, `customers@v2`."""
+    for name in item.monitors.drift.reference:
+        dataset, _, version = name.partition("@")
+        manifest = item.dataset.versions.get(version) if dataset == item.dataset.name else None
+        if manifest is not None:
+            yield name, Ref("table", manifest.logical, manifest.files[0].sha256)
 
 
 def _folds(item: Watched) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from custody.app.monitor_graph import OTHER
 from custody.app.out_of_fold import Labelled, labelled, outcomes_of, said_of
 from custody.app.reference_rows import Rows, rows_of, stretches
 from custody.app.step import Work, one_thread
@@ -26,9 +27,6 @@ from custody.errors import ContractError
 from custody.kit import scoring
 from custody.kit.profiling import edges_of, profile_of
 from custody.spec.monitors import monitors as monitors_of
-
-OTHER = "other:"
-"""What the roles of further versions begin with."""
 
 
 def run(payload: Mapping[str, Any]) -> dict[str, Any]:
