@@ -186,3 +186,6 @@ def test_a_row_that_was_not_kept_whole_is_not_scored_again(repository: Repositor
     assert found.code == 0, found.err
     assert "Note: not scored again: of the row job was not kept" in found.out
     assert "  job " not in found.out
+    earlier = repository.here("explain", told(repository, "debt")[0]["id"], "--json").json
+    assert earlier["rescored"]["same"]
+    assert {item["feature"]: item["value"] for item in earlier["inputs"]}["job"] == "(personal)"

@@ -13,7 +13,7 @@ from typing import Any
 from custody.app.branch import require_ledger
 from custody.app.predictions import Found, batches, content, find
 from custody.app.project import Project
-from custody.app.promoted import Source, source_of_run
+from custody.app.promoted import Source, personal_among, source_of_run
 from custody.app.records import Recorded, find_record, find_run
 from custody.app.trace import Trace, trace
 from custody.app.work import work
@@ -24,6 +24,8 @@ from custody.errors import CustodyError, StoreError, UsageError
 
 _BEGINNING = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")
 _NEAR = 5
+PERSONAL = "(personal)"
+"""What stands for a value that was kept before its column was declared personal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ def explain(project: Project, target: str) -> Explanation:
     found = _find(project, target)
     recorded = find_run(project.ledger, found.run)
     chain = trace(project, found.run)
-    plain = tuple(Input(name, value) for name, value in found.features.items())
+    hidden = personal_among(project, recorded.made, found.features)
+    shown = {name: PERSONAL if name in hidden else value for name, value in found.features.items()}
+    plain = tuple(Input(name, value) for name, value in shown.items())
     try:
         answer = _rescore(project, found, recorded)
     except CustodyError as error:
@@ -96,7 +100,7 @@ def explain(project: Project, target: str) -> Explanation:
     rescored = _compared(found, answer, recorded)
     if "unexplained" in answer:
         return Explanation(found, plain, None, rescored, chain, (f"no contributions: {answer['unexplained']}",))
-    inputs = _inputs(found, answer["features"], answer["explained"])
+    inputs = _inputs(shown, answer["features"], answer["explained"])
     return Explanation(found, inputs, _basis(answer), rescored, chain)
 
 
@@ -160,7 +164,7 @@ def _rescore(project: Project, found: Found, recorded: Recorded) -> Mapping[str,
         raise CustodyError(f"of the row {', '.join(absent)} {'was' if len(absent) == 1 else 'were'} not kept")
     if promoted.artifact != found.artifact:
         raise CustodyError(f"run {found.run[:8]} has another artifact than the one that the prediction names")
-    # What is kept now may be more than what is told apart as personal: the row was kept as it stands.
+    # All of the row was kept, also what has been declared personal since.
     source = replace(source, promoted=replace(promoted, hidden=()))
     payload = {
         "source": source.to_payload(),
@@ -213,10 +217,10 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _inputs(found: Found, features: tuple[str, ...], explained: Mapping[str, Any]) -> tuple[Input, ...]:
+def _inputs(shown: Mapping[str, Any], features: tuple[str, ...], explained: Mapping[str, Any]) -> tuple[Input, ...]:
     errors = explained["errors"] or [None] * len(features)
     made = [
-        Input(name, found.features[name], adds, error)
+        Input(name, shown[name], adds, error)
         for name, adds, error in zip(features, explained["contributions"], errors, strict=True)
     ]
     return tuple(sorted(made, key=lambda item: -abs(item.adds or 0.0)))

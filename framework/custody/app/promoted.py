@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,12 @@ def source_of_run(project: Project, found: Recorded) -> Source:
     extensions = project.config.extensions if code else ()
     formats = {column.name: column.format for item in datasets for column in item.columns.values() if column.format}
     return Source(promoted, project.store.path(artifact), run.model, code, directory, extensions, formats)
+
+
+def personal_among(project: Project, run: Run, columns: Iterable[str]) -> frozenset[str]:
+    """Return those of `columns` that are declared personal now, or were at the commit of the run."""
+    datasets = tuple(_datasets(project, run))
+    return frozenset(name for name in columns if _personal(datasets, name))
 
 
 def _datasets(project: Project, run: Run) -> list[DatasetSpec]:
