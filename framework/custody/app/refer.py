@@ -42,7 +42,8 @@ def refer(work: Work) -> StepOutput:
     rows = rows_of(work, meta, monitors)
     numbers, spans = rows.blocks(monitors.every)
     inputs = rows.table.select(list(meta["features"]))
-    edges = edges_of(inputs, meta["features"], meta["kinds"])
+    allowed = {name: rules["values"] for name, rules in work.inputs["declared"].items() if rules.get("values")}
+    edges = edges_of(inputs, meta["features"], meta["kinds"], declared=allowed)
     answers, notes = _answers(work, monitors, rows)
     material = Material(
         work.settings["watched"],
