@@ -66,20 +66,22 @@ def _schema(rules: Quality, profile: Profile) -> Iterator[Signal]:
 
 def _nulls(rules: Quality, column: Column) -> Iterator[Signal]:
     nulls, n, base = column.counts.nulls, column.counts.rows, column.known.nulls
-    if rules.nulls is None or not n:
+    if rules.nulls is None or not n or nulls <= n * (base + rules.nulls):
         return
-    share, limit, bounds = nulls / n, base + rules.nulls, wilson(nulls, n)
-    if bounds[0] > limit:
-        at_once = bounds[0] > limit + rules.nulls or (share >= _NEARLY_ALL and base < _HALF)
+    share, limit, surely = nulls / n, base + rules.nulls, wilson(nulls, n, column.least_share)[0]
+    if surely > limit:
+        at_once = surely > limit + rules.nulls or (share >= _NEARLY_ALL and base < _HALF)
         text = f"{column.name} is null in {_percent(share)} of {n:,} rows, {_percent(base)} at most in training"
-        yield Signal("nulls", Level.ALERT, text, column.name, "share", share, limit, bounds, n, at_once=at_once)
+        yield Signal(
+            "nulls", Level.ALERT, text, column.name, "share", share, limit, wilson(nulls, n), n, at_once=at_once
+        )
 
 
 def _text(rules: Quality, column: Column) -> Iterator[Signal]:
     """Numbers and dates that are none: another type, a unit in the cell, another format."""
     text, n = column.counts.text, column.counts.rows
     base = column.known.counts.text / max(1, column.known.counts.rows)
-    if not n or text / n <= base + TEXT or wilson(text, n)[0] <= base:
+    if not text or text / n <= base + TEXT or wilson(text, n)[0] <= base:
         return
     what = _OTHER_KINDS.get(column.known.edges.kind)
     monitor, level = ("schema", rules.schema) if what else ("text_number", rules.text_number)
@@ -128,7 +130,7 @@ def _range(rules: Quality, column: Column) -> Iterator[Signal]:
         value, limit = counts.greatest, known.greatest
         yield Signal("range", Level.ALERT, text, column.name, "max", value, limit, n=counts.known, at_once=True)
     outside, n = _outside(column), counts.known
-    if known.constant or not n or wilson(outside, n, column.least_share)[0] <= OUTSIDE:
+    if known.constant or outside <= n * OUTSIDE or wilson(outside, n, column.least_share)[0] <= OUTSIDE:
         return
     low, high = known.edges.low or 0.0, known.edges.high or 0.0
     text = f"{column.name} is outside {low:g} to {high:g}, as in training, in {_percent(outside / n)} of {n:,} rows"

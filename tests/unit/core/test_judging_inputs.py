@@ -184,6 +184,8 @@ def test_nulls_say_their_share_and_open_at_once_only_where_they_are_many():
     more = watched.judge(put("usage", some(None, 3))(customers(ROWS, 2))).signals
     assert [(one.column, one.value, one.at_once) for one in more] == [("usage", 0.3333, False)]
     assert "usage is null in 33.3 % of 300 rows, 10 % at most in training" in more[0].text
+    single = watched.judge(put("usage", some(None, 1))(customers(1, 4)))
+    assert fired(single) == [("volume", None, "alert")]
     many = watched.judge(put("usage", some(None, 2))(customers(ROWS, 3))).signals
     assert many[0].at_once
 
@@ -325,6 +327,14 @@ def test_a_window_judged_twice_gives_the_same_bytes_whatever_the_order_of_its_ro
         for part in (table, table, pa.concat_tables(cut(mixed, 7)))
     }
     assert len(bytes_) == 1
+
+
+def test_a_window_of_thirty_columns_takes_less_than_four_kilobytes():
+    random = np.random.default_rng(0)
+    table = pa.table({f"measurement_{place:02}": random.normal(size=40_000) * 10.0**place for place in range(30)})
+    watched = Watched(cut(table, 2_000), ("number",) * 30)
+    watched.judge(table)
+    assert len(json_bytes(watched.history[-1].to_dict())) < 4_000
 
 
 def test_no_value_of_a_hidden_column_is_said():
