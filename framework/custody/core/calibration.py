@@ -196,7 +196,7 @@ def _limits(rule: Rule, edges: Edges, blocks: Sequence[Counts], cut: Cut) -> dic
             continue
         value = brief(prediction_limit(values, rule.tail))
         found = sees(stat, edges, whole, max(value, rule.floor), rows)
-        made[name] = Limit(value, rows, len(values), tuple(_thinned(values)), found)
+        made[name] = Limit(value, rows, len(values), tuple(_thinned(values)), found, stat)
     return made
 
 

@@ -20,7 +20,7 @@ from custody.core.seasons import season_of
 from custody.core.volume import volume_signals
 from custody.core.windows import LENGTH
 from custody.domain.monitoring import Counts, Judged, Profile, Signal, Window
-from custody.domain.monitors import AUTO, PREVIOUS, SAME_PERIOD, SIZE, TRAINING, DriftRule, Level, Monitors
+from custody.domain.monitors import AUTO, PREVIOUS, SAME_PERIOD, SIZE, TRAINING, Drift, DriftRule, Level, Monitors
 from custody.domain.reference import BEFORE, BLOCKS, Known, Reference
 
 INPUTS = "inputs"
@@ -153,12 +153,14 @@ def _notes(monitors: Monitors, reference: Reference) -> Iterator[str]:
     determined = [name for name, known in reference.columns.items() if known.why == DETERMINED_WHY]
     if determined and monitors.drift.features:
         yield f"drift of {', '.join(determined)} is not judged: {DETERMINED_WHY}"
-    if SAME_PERIOD in monitors.drift.reference and not any(name.startswith(SAME_PERIOD) for name in reference.others):
-        yield "drift against same_period is not judged: the training data does not reach over two years"
+    for name in monitors.drift.reference:
+        if name == SAME_PERIOD and not any(other.startswith(name) for other in reference.others):
+            yield f"drift against {name} is not judged: the training data does not reach over two years"
+        elif "@" in name and name not in reference.others:
+            yield f"drift against {name} is not judged: the reference has no counts of it"
     if reference.every is None or not any(rule.limit == AUTO for rule in rules):
         return
-    for rule in {rule.stat: rule for rule in rules if rule.limit == AUTO and rule.stat != reference.stat}.values():
-        yield f"drift by {rule.stat} is not judged: the reference has limits for {reference.stat}"
+    yield from _other_stats(monitors.drift, reference)
     for name in monitors.drift.reference:
         needed = BLOCKS + (BEFORE if name == PREVIOUS else 0)
         if name != SAME_PERIOD and reference.blocks < needed:
@@ -166,6 +168,17 @@ def _notes(monitors: Monitors, reference: Reference) -> Iterator[str]:
                 f"drift against {name} is not judged: the reference has {reference.blocks} blocks of "
                 f"{monitors.min_rows:,} rows or more, {needed} are needed to know how much it varies by itself"
             )
+
+
+def _other_stats(drift: Drift, reference: Reference) -> Iterator[str]:
+    """Yield what was measured by another statistic than is asked for now."""
+    columns, said = drift.features, drift.prediction
+    if columns and columns.limit == AUTO and columns.stat != reference.stat:
+        yield f"drift by {columns.stat} is not judged: the reference has limits for {reference.stat}"
+    known = reference.prediction
+    stats = {limit.stat for limit in known.limits.values()} if known else set()
+    if said and known and said.limit == AUTO and stats and stat_of(known.edges, said.stat) not in stats:
+        yield f"drift of predictions by {said.stat} is not judged: the reference has limits for {', '.join(stats)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +263,7 @@ class _Case:
         if self.reference.every is None:
             return max(self.rule.floor, by_size(stat, self.rule.tail, cells, n, m))
         limit = self.known.limits.get(against if against in {PREVIOUS, SAME_PERIOD} else TRAINING)
-        if limit is None or self.reference.stat != self.rule.stat:
+        if limit is None or limit.stat != stat:
             return None
         if n >= limit.rows:
             return max(self.rule.floor, limit.value)

@@ -29,7 +29,7 @@ class Limit:
 
     `spread` are values of the blocks in ascending order, evenly thinned; `of` is how many there were. `sees` is the
     smallest fault that is found: a shift in standard deviations, of categories the share of rows that turn into the
-    commonest; None: none is.
+    commonest; None: none is. `stat` is what was measured.
     """
 
     value: float
@@ -37,16 +37,17 @@ class Limit:
     of: int
     spread: tuple[float, ...] = ()
     sees: float | None = None
+    stat: str = "psi"
 
     def to_dict(self) -> dict[str, Any]:
         value = {"value": self.value, "rows": self.rows, "of": self.of, "spread": numbers_text(self.spread)}
-        return value | ({"sees": self.sees} if self.sees is not None else {})
+        value |= {"sees": self.sees} if self.sees is not None else {}
+        return value | ({"stat": self.stat} if self.stat != "psi" else {})
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        return cls(
-            value["value"], value["rows"], value["of"], tuple(map(float, value["spread"].split())), value.get("sees")
-        )
+        facts = {name: value[name] for name in ("value", "rows", "of", "sees", "stat") if name in value}
+        return cls(**facts, spread=tuple(map(float, value["spread"].split())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,9 +263,24 @@ def test_predictions_drift_by_themselves_and_page():
     assert found[0].text.startswith("predictions: psi ")
 
 
+def test_predictions_may_be_judged_by_another_statistic_than_features():
+    usual = [Counts((90 + seed % 5, 105, 105 - seed % 5)) for seed in range(20)]
+    monitors = Monitors(Every.DAY, drift=Drift(prediction=DriftRule("ks")))
+    watched = Watched(cut(customers(20 * ROWS), ROWS), monitors=monitors, predicted=usual)
+    found = watched.judge(customers(ROWS, 2), prediction=Counts((200, 50, 50))).signals
+    assert [(one.monitor, one.metric) for one in found] == [("prediction", "ks")]
+    watched.monitors = Monitors(Every.DAY)
+    verdict = watched.judge(customers(ROWS, 3), prediction=Counts((200, 50, 50)))
+    assert verdict.signals == ()
+    assert verdict.notes == ("drift of predictions by psi is not judged: the reference has limits for ks",)
+
+
 def test_another_version_of_the_data_may_be_compared_with():
     monitors = Monitors(Every.DAY, drift=Drift(reference=("customers@v0",)))
     watched = Watched(cut(customers(20 * ROWS), ROWS), monitors=monitors)
+    assert watched.judge(customers(ROWS, 3)).notes == (
+        "drift against customers@v0 is not judged: the reference has no counts of it",
+    )
     old = {"usage": Counts((0,) * 9 + (500,))}
     watched.reference = replace(watched.reference, others={"customers@v0": old})
     found = watched.judge(customers(ROWS, 1)).signals
