@@ -238,6 +238,22 @@ def test_sealed_predictions_are_watched_where_no_source_is_named(repository: Rep
     assert {item.joined for item in found.judged if item.what == "outcomes"} == {1.0}
 
 
+def test_the_page_of_a_model_needs_nothing_else_and_takes_names_as_text(repository: Repository) -> None:
+    text = spoilt(live(), "job", lambda line, value: "<b>x</b>" if 200 <= line < 300 else value)
+    repository.write("live/2024.csv", text)
+    sweep(repository, "2024-05-02")
+    written = repository.here("monitor", "--html", "pages")
+    assert written.code == 0, written.err
+    page = (repository.root / "pages" / "risk.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert page.count("<svg") >= 3
+    assert "2024-03" in page
+    assert repository.here("monitor", "show", "risk").out.count("2024-0") >= 8
+    assert repository.here("monitor", "show", "debt").code == 64
+
+
 def test_the_command_says_what_it_found_and_what_is_wrong_with_a_question(repository: Repository) -> None:
     found = replayed(repository, "--dry-run", "--json")
     assert (found.code, found.json["dry_run"], found.json["record"]) == (0, True, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from threading import Event as Cancel
 from typing import Any
 
@@ -20,6 +21,7 @@ examples:
   custody monitor churn --replay 2026-01..2026-10 --dry-run
                                            the past, with the verdicts of then; without --dry-run it is recorded
   custody monitor --due                    for jobs: only models whose `schedule` has fired
+  custody monitor --html monitors          a page a model: time lines, outcomes, the worst columns; judges nothing
   custody monitor show churn               the windows that were judged
   custody monitor calibrate churn          the limits, and what they can see
 
@@ -34,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="*", metavar="[show|calibrate] MODEL", help="default: all with monitors.yaml")
     parser.add_argument("--window", metavar="NAME", help="this window alone")
     parser.add_argument("--replay", metavar="FROM..TO", help="all windows from one to another, as if judged then")
+    parser.add_argument("--html", type=Path, metavar="DIR", help="judge nothing: write a page a model into this folder")
     parser.add_argument("--all", action="store_true", help="of `show`: all windows, not the last thirty")
     parser.add_argument("--due", action="store_true", help="only models whose schedule has fired")
     parser.add_argument("--dry-run", action="store_true", help="record nothing and tell nobody")
@@ -43,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
+    if args.html:
+        return _pages(args, out)
     match args.models:
         case ["show", *names]:
             return _show(names, args, out)
@@ -75,6 +80,22 @@ def _sweep(args: argparse.Namespace, out: Output) -> int:
         for line in view.remarks(sweep):
             out.say(line)
     return last.exit_code
+
+
+def _pages(args: argparse.Namespace, out: Output) -> int:
+    from custody.app.monitor_page import write_pages
+    from custody.app.project import open_project
+
+    try:
+        written = write_pages(open_project(out.directory), args.models, out.directory / args.html)
+    except OSError as error:
+        message = f"the pages cannot be written to {args.html}: {error.strerror}"
+        raise UsageError(message, code="E612", help=("custody monitor --html monitors",)) from error
+    if out.json_mode:
+        out.json([str(path) for path in written])
+    else:
+        out.result("\n".join(f"written {path}" for path in written) or "Nothing is monitored")
+    return 0
 
 
 def _show(names: list[str], args: argparse.Namespace, out: Output) -> int:
