@@ -23,7 +23,7 @@ from custody.domain.monitoring import Window
 from custody.errors import ContractError
 from custody.kit import frame, lenient, scoring
 from custody.kit.evaluation import Question
-from custody.kit.live import Feed, Seen, files_of, tables
+from custody.kit.live import Feed, Seen, located, tables
 
 _MICROSECONDS = 1e6
 
@@ -81,11 +81,11 @@ def join(work: Work, windows: Sequence[Answered], question: Question) -> list[di
 def _observed(work: Work, question: Question) -> Observed:
     settings = work.settings["outcomes_from"]
     names = [settings[name] for name in ("join", "value", "observed") if settings[name]]
-    feed = Feed(files_of(settings["with"], Path(work.settings["root"])), settings["with"])
-    found = [
-        table.select(names) if set(names) <= set(table.column_names) else _refuse(table, names)
-        for table in tables(feed, names, Seen())
-    ]
+    with located(settings["uses"], settings["with"], Path(work.settings["root"])) as paths:
+        found = [
+            table.select(names) if set(names) <= set(table.column_names) else _refuse(table, names)
+            for table in tables(Feed(paths, settings["with"]), names, Seen())
+        ]
     table = pa.concat_tables(found, promote_options="permissive") if found else pa.table({name: [] for name in names})
     rules = work.settings["rules"]
     ids = lenient.take(table.column(settings["join"]), frame.TEXT).column

@@ -156,7 +156,10 @@ def _source(item: Watched, batches: Sequence[Batch]) -> dict[str, Any]:
         return {"live": kept, "batches": [batch.content for batch in batches]}
     time = _time(live, item)
     told = {"time": time, "id": live.id or joined_by, "prediction": live.prediction}
-    return {"live": {**told, "chances": None, "columns": {}, "with": dict(live.uses.with_)}, "batches": None}
+    return {
+        "live": {**told, "chances": None, "columns": {}, "uses": live.uses.name, "with": dict(live.uses.with_)},
+        "batches": None,
+    }
 
 
 def _time(live: Live, item: Watched) -> str:
@@ -172,7 +175,8 @@ def _outcomes(item: Watched, due: Due, sight: Sight) -> dict[str, Any]:
     if outcomes is None or not due.outcomes:
         return {"as_of": {}}
     value = outcomes.value or str(item.learnt["target"])
-    told = {"join": outcomes.join, "value": value, "observed": outcomes.observed, "with": dict(outcomes.uses.with_)}
+    told: dict[str, Any] = {"join": outcomes.join, "value": value, "observed": outcomes.observed}
+    told |= {"uses": outcomes.uses.name, "with": dict(outcomes.uses.with_)}
     mature = {window.name: judged_at(window, OUTCOMES, item.monitors).isoformat() for window in due.outcomes}
     as_of: Mapping[str, str] = mature if sight.asked.replay else dict.fromkeys(mature, sight.now)
     return {"outcomes_from": told, "as_of": dict(as_of)}

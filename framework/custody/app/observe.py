@@ -7,7 +7,7 @@ where outcomes are to be joined to it. Runs inside a step process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from custody.errors import ContractError
 from custody.kit import lenient, scoring
 from custody.kit.evaluation import Question
 from custody.kit.frame import text_of
-from custody.kit.live import Feed, Piece, Seen, files_of, pieces
+from custody.kit.live import Feed, Piece, Seen, located, pieces
 from custody.kit.profiling import profile_of
 
 _MICROSECONDS = 1e6
@@ -95,9 +95,9 @@ def observe(work: Work) -> StepOutput:
     outcomes = [Answered(window) for window in _windows(work.settings["outcomes"])]
     watch = Watch(work, reference, promoted, estimator, question, inputs, outcomes)
     spans = [*(item.window for item in inputs), *(item.window for item in outcomes)]
-    feed = _feed(work)
-    for piece in pieces(feed, _wanted(watch), min(map(start_of, spans)), max(map(end_of, spans)), watch.seen):
-        _take(watch, piece)
+    with _feed(work) as feed:
+        for piece in pieces(feed, _wanted(watch), min(map(start_of, spans)), max(map(end_of, spans)), watch.seen):
+            _take(watch, piece)
     facts = {
         "classes": [text_of(label) for label in question.classes],
         "positive": _place(question),
@@ -117,15 +117,18 @@ def _windows(values: Sequence[Mapping[str, str]]) -> Iterator[Window]:
     return map(Window.from_dict, values)
 
 
-def _feed(work: Work) -> Feed:
-    """Return the files of the live source, or of the sealed batches."""
+@contextmanager
+def _feed(work: Work) -> Iterator[Feed]:
+    """Give the files of the live source, or of the sealed batches."""
     settings = work.settings
     live, zone = settings["live"], settings["zone"]
     if settings.get("batches") is not None:
         paths = tuple((work.store.path(item), f"batch {item[:12]}") for item in settings["batches"])
-        return Feed(paths, {"format": "parquet"}, live["time"])
+        yield Feed(paths, {"format": "parquet"}, live["time"])
+        return
     written = settings["rules"].get(live["time"], {}).get("format")
-    return Feed(files_of(live["with"], Path(settings["root"])), live["with"], live["time"], written, zone)
+    with located(live["uses"], live["with"], Path(settings["root"])) as paths:
+        yield Feed(paths, live["with"], live["time"], written, zone)
 
 
 def _wanted(watch: Watch) -> list[str]:

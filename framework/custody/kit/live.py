@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from custody.errors import ContractError
 from custody.kit.connectors import refuse_unknown
 from custody.kit.connectors.file import PARAMS, file_format, locate, shown_path
+from custody.kit.connectors.url import copied
 from custody.kit.lenient import moments
 
 ROWS = 65_536
@@ -72,6 +73,22 @@ class Piece:
     times: NDArray[np.int64]
     dated: NDArray[np.bool_]
     trailing: bool = False
+
+
+@contextmanager
+def located(uses: str, with_: Mapping[str, Any], root: Path) -> Iterator[tuple[tuple[Path, str], ...]]:
+    """Give the files of a source for as long as the block lasts, with the names by which they are shown.
+
+    Raises ContractError where they cannot be had, RefusedError where they lie where they must not be read.
+    """
+    match uses:
+        case "file":
+            yield files_of(with_, root)
+        case "url":
+            with copied(with_) as copy:
+                yield ((copy.path, copy.shown),)
+        case _:
+            raise ContractError(f"rows are not read from {uses} in pieces", help=("uses: file, or uses: url",))
 
 
 def files_of(with_: Mapping[str, Any], root: Path) -> tuple[tuple[Path, str], ...]:

@@ -16,6 +16,7 @@ import pytest
 from custody.errors import ContractError, CustodyError, RefusedError
 from custody.kit.connectors import Source, connector
 from custody.kit.connectors.url import masked
+from custody.kit.live import Feed, Seen, located, tables
 
 CSV = b"id,plan\n1,pro\n2,free\n"
 SECRET = "hunter2"
@@ -157,3 +158,15 @@ def test_an_address_is_shown_without_what_may_be_secret() -> None:
     assert masked("https://u:p@h:8/a?b=c&d=#e") == "https://h:8/a?b=***&d=***"
     assert masked("https://h/a?token") == "https://h/a?token=***"
     assert fault("https://[bad/t.csv").message.endswith("is none")
+
+
+def test_live_rows_are_read_from_an_address_in_pieces(server: str) -> None:
+    options = {"url": f"http://{server}/t.csv?token={SECRET}"}
+    with located("url", options, Path()) as paths:
+        ((copy, shown),) = paths
+        assert SECRET not in shown
+        found = [table.to_pydict() for table in tables(Feed(paths, options), ["plan"], Seen())]
+    assert found == [{"plan": ["pro", "free"]}]
+    assert not copy.exists()
+    with pytest.raises(ContractError, match="sklearn"), located("sklearn", {}, Path()):
+        pass

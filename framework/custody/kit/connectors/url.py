@@ -63,11 +63,33 @@ class _Opened:
     facts: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy of the file at an address: where it lies, what the address is called, what is known of it."""
+
+    path: Path
+    shown: str
+    facts: Mapping[str, Any]
+
+
 def read(with_: Mapping[str, Any], *, root: Path, columns: Contract, outside: bool = False) -> Source:  # noqa: ARG001
     """Copy the file at `url` and read it; its format is `format`, else told by the suffix of its path.
 
+    Raises what `copied` does, and ContractError where it holds values that do not fit their types.
+    """
+    with copied(with_) as copy:
+        reading = {key: value for key, value in with_.items() if key in READING}
+        source = read_table(reading, copy.path, columns, copy.shown)
+    description = {"uses": "url", "url": copy.shown, **copy.facts, **source.description}
+    return Source(source.table, description, source.inferred, source.warnings)
+
+
+@contextlib.contextmanager
+def copied(with_: Mapping[str, Any]) -> Iterator[Copied]:
+    """Copy the file at `url` for as long as the block lasts.
+
     Raises RefusedError for an address that is not to be read, ContractError where it cannot be had within the bounds,
-    has another `sha256` than is asked for, or holds values that do not fit their types.
+    or has another `sha256` than is asked for.
     """
     refuse_unknown(with_, PARAMS, "url")
     url = str(with_["url"])
@@ -90,10 +112,7 @@ def read(with_: Mapping[str, Any], *, root: Path, columns: Contract, outside: bo
                 code="source.moved",
                 help=("look at what changed there; then correct source.with.sha256 in dataset.yaml",),
             )
-        reading = {key: value for key, value in with_.items() if key in READING}
-        source = read_table(reading, path, columns, shown)
-    description = {"uses": "url", "url": shown, **facts, "raw": raw, **source.description}
-    return Source(source.table, description, source.inferred, source.warnings)
+        yield Copied(path, shown, {**facts, "raw": raw})
 
 
 def masked(url: str) -> str:
