@@ -104,7 +104,7 @@ def reference_of(material: Material, monitors: Monitors) -> Reference:
     cut = Cut(material.windows, spans, seasonal)
     columns = {}
     for name, edges in material.edges.items():
-        own = [block.columns[name] for block in material.blocks]
+        own = [block.columns[name] for block in material.blocks] if timed else [whole.columns[name]]
         known = usual_of(edges, own, material.contract.get(name), LUCK / len(material.edges))
         limits = _limits(shared, edges, own, cut) if name in judged else {}
         columns[name] = replace(known, limits=limits, why=left_out[name])
@@ -228,7 +228,7 @@ def _prediction(material: Material, monitors: Monitors, cut: Cut) -> Known | Non
         return None
     edges, by_block = material.prediction, len(material.predicted) == len(material.blocks)
     rule = Rule.of(monitors.drift.prediction, 1, len(monitors.drift.reference))
-    known = usual_of(edges, material.predicted, None, LUCK)
+    known = usual_of(edges, material.predicted if cut.windows else [total_counts(material.predicted)], None, LUCK)
     return replace(known, limits=_limits(rule, edges, material.predicted, cut) if by_block else {})
 
 

@@ -79,7 +79,8 @@ def test_hidden_ignored_and_constant_columns_are_not_judged():
 
 
 def test_rows_without_time_have_limits_by_their_number():
-    watched = Watched([customers(5000)], timed=False)
+    watched = Watched(cut(customers(5000), 1000), timed=False)
+    assert watched.reference == Watched([customers(5000)], timed=False).reference
     assert watched.reference.every is None
     assert not watched.reference.columns["usage"].limits
     verdict = watched.judge(customers(300, seed=3))
