@@ -161,6 +161,9 @@ def test_a_kill_between_the_record_and_the_journal_seals_nothing_twice(made: Rep
 
 def test_a_rollback_returns_when_the_server_answers_with_the_version(made: Repository) -> None:
     with served(made, "risk", "--where", "here") as server:
+        assert any(
+            server.predict() and "deployed risk: production at here is v2" in made.subjects() for _ in range(999)
+        )
         failed: list[int] = []
         versions: set[str] = set()
         ended = threading.Event()
@@ -182,7 +185,6 @@ def test_a_rollback_returns_when_the_server_answers_with_the_version(made: Repos
         assert (after, failed, versions - {"v2"} <= {"v1"}) == ("v1", [], True)
         server.stop()
     subjects = made.subjects()
-    assert "deployed risk: production at here is v2" in subjects
     assert subjects[-1].startswith("deployed risk: production at here is nothing")
     assert [(batch.version, batch.rows > 0) for batch in batches(open_project(made.root), "risk")][:1] == [("v2", True)]
 

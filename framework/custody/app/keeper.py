@@ -32,7 +32,8 @@ class Keeper:
         self._next = self._fetch = 0.0
 
     def run(self, ended: Event) -> None:
-        """Take turns until `ended` is set."""
+        """Take turns until `ended` is set, the first one at once."""
+        self.turn()
         while not ended.wait(_EVERY):
             self.turn()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from itertools import chain
@@ -123,8 +124,13 @@ class Index:
     @property
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = self._kept(self._open())
         return self._opened
+
+    def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Have the connection closed at the end of the process, too: the last close merges the write-ahead log."""
+        weakref.finalize(self, connection.close)
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         """Open the database; one in memory where the Git directory cannot be written."""
@@ -191,7 +197,7 @@ class Index:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         path.replace(self._path)
-        self._opened, self._inode = connect(self._path), self._path.stat().st_ino
+        self._opened, self._inode = self._kept(connect(self._path)), self._path.stat().st_ino
 
     def _advance(
         self, connection: sqlite3.Connection, head: str | None, tail: tuple[str, ...], cut: str, *, whole: bool
