@@ -26,7 +26,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 @pytest.fixture
 def settled(applied: Repository) -> Iterator[Repository]:
     """The applied project; whatever a test did is taken back, in the specs and on the ledger."""
-    before, ledger = applied.git("rev-parse", "HEAD"), applied.head()
+    before, ledger, notes = applied.git("rev-parse", "HEAD", "mlops/ledger", "refs/notes/mlops").split()
     yield applied
     applied.git("reset", "-q", "--hard", before)
     applied.git("update-ref", "refs/heads/mlops/ledger", ledger)
+    applied.git("update-ref", "refs/notes/mlops", notes)

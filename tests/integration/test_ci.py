@@ -147,6 +147,7 @@ def test_workflows_name_only_what_custody_has(host_name: str, tmp_path: Path) ->
     assert path.read_text() == text
 
 
+@pytest.mark.slow
 def test_every_step_of_the_gitlab_workflow(tmp_path: Path) -> None:
     author = Repository.create(tmp_path)
     assert author.custody("init", "--ci", "gitlab").code == 0

@@ -11,6 +11,7 @@ import pytest
 
 from custody.app.predictions import batches, find
 from custody.app.project import open_project
+from custody.ledger.locks import file_lock
 from tests.integration.clones import copied
 from tests.integration.repository import Repository
 from tests.integration.server import ROW, Served, served
@@ -189,9 +190,16 @@ def test_a_rollback_returns_when_the_server_answers_with_the_version(made: Repos
     assert [(batch.version, batch.rows > 0) for batch in batches(open_project(made.root), "risk")][:1] == [("v2", True)]
 
 
+def settle(made: Repository) -> None:
+    """Wait until the server has recorded what it serves: it has nothing more to record then."""
+    assert any(made.subjects()[-1].startswith("deployed risk: production") for _ in range(9999))
+
+
 def test_a_server_that_does_not_confirm_is_named(made: Repository) -> None:
     with served(made) as server:
-        server.process.send_signal(signal.SIGSTOP)
+        settle(made)
+        with file_lock(made.root / ".git", "append.lock"):  # nothing may be stopped that holds it
+            server.process.send_signal(signal.SIGSTOP)
         arguments = ("rollback", "risk", "--now", "--reason", "wrong labels", "--wait", "0")
         done = made.custody(*arguments)
         server.process.send_signal(signal.SIGCONT)

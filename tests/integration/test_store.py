@@ -143,6 +143,7 @@ def test_classified_content_stays_here_and_the_reason_is_said(tmp_path: Path) ->
     assert "mlops/store" not in again.out
 
 
+@pytest.mark.slow
 def test_clones_that_share_at_once_keep_the_union(ann: Repository, tmp_path: Path) -> None:
     applied(ann)
     clones = [ann, clone(ann, tmp_path / "bob"), clone(ann, tmp_path / "carl")]
