@@ -136,6 +136,7 @@ def server_pid(engine: PrefectEngine) -> int:
     return engine._server._process.pid
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_during_the_run_is_done_without(tmp_path):
     engine, started = make(tmp_path / "state"), tmp_path / "started"
     hang = {"do": "hang", "started": str(started)}

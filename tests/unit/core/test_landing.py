@@ -27,7 +27,7 @@ SCHEDULES = 2000
 KNOCKED_OUT = 400
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_two_thousand_schedules_keep_every_promise() -> None:
     landed = merges = 0
     for seed in range(SCHEDULES):
