@@ -17,6 +17,7 @@ from custody.app.monitor import monitor
 from custody.app.monitored import MonitorOptions, Sweep
 from custody.app.project import open_project
 from custody.core.due import Asked, parse_span
+from custody.domain.graph import Event
 from custody.domain.monitoring import Health
 from tests.integration.repository import Repository, Result, loans
 
@@ -79,14 +80,20 @@ def repository(made: Repository, tmp_path: Path) -> Repository:
     return replace(made, root=tmp_path / "project")
 
 
-def sweep(repository: Repository, now: str, span: str | None = None, **options: Any) -> Sweep:
-    """Judge what is due at a time."""
+def sweep(
+    repository: Repository,
+    now: str,
+    span: str | None = None,
+    heard: Callable[[Event], None] = lambda _: None,
+    **options: Any,
+) -> Sweep:
+    """Judge what is due at a time; `heard` is called with what the steps tell."""
     project = open_project(repository.root)
     project.clock = lambda: datetime.fromisoformat(now).replace(tzinfo=UTC)
     if span:
         start, end = parse_span(span, UTC)
         options["asked"] = Asked(start=start, end=end)
-    return monitor(project, MonitorOptions(engine="inline", **options), lambda _: None, Cancel())
+    return monitor(project, MonitorOptions(engine="inline", **options), heard, Cancel())
 
 
 def judged(found: Sweep) -> list[tuple[str, str, str]]:
@@ -105,6 +112,18 @@ def window(repository: Repository, path: str) -> dict[str, Any]:
 
 def replayed(repository: Repository, *arguments: str) -> Result:
     return repository.here("monitor", "risk", "--replay", YEAR, "--engine", "inline", *arguments)
+
+
+def test_a_reference_is_fitted_once_though_no_window_is_due(repository: Repository) -> None:
+    repository.edit("models/risk/monitors.yaml", "min_rows: 20", "min_rows: 21")
+    before, steps = repository.head(), []
+    for _ in range(2):
+        found = sweep(repository, "2024-02-03", heard=lambda event: steps.append(event.node.step))
+        assert found.judged == ()
+    assert set(steps) == {"reference"}
+    assert steps.count("reference") == 2, "it began and ended, once"
+    assert repository.subjects(before) == ["monitor: risk, what windows are compared with"]
+    assert repository.here("verify").code == 0
 
 
 def test_missed_windows_are_caught_up_in_order_and_recorded_once(repository: Repository) -> None:

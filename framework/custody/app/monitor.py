@@ -151,14 +151,15 @@ def _unwatched(item: Unwatched) -> SweptModel:
 
 
 def _record(project: Project, models: Sequence[OnItsWay], swept: Sequence[SweptModel], commit: str) -> str | None:
-    """Append the one record of the sweep, where there is anything new; return its commit."""
+    """Append the one record of the sweep, where there is anything new; return its commit.
+
+    A new reference is recorded whatever is due: the next sweep, here or in a fresh clone, does not fit it again.
+    """
     judged = [item for model in swept for item in model.judged]
-    if not judged:
+    made = {item.watched.name: item.reference for item in models if item.made and item.reference}
+    if not judged and not made:
         return None
     files = {path_of(item): json_bytes(item.to_dict()) for item in judged}
-    named = {item.model for item in judged}
-    for item in models:
-        if item.made and item.reference and item.watched.name in named:
-            files[reference_path(item.watched.name)] = json_bytes(item.reference)
+    files |= {reference_path(name): json_bytes(reference) for name, reference in made.items()}
     source = source_of(project, project.worktree.commit(commit))
-    return project.ledger.append(sweep_record(secrets.token_hex(8), judged, files, source))
+    return project.ledger.append(sweep_record(secrets.token_hex(8), judged, tuple(made), files, source))

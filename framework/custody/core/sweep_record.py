@@ -15,17 +15,23 @@ _NAMED = 2
 """So many models are named in a subject."""
 
 
-def sweep_record(record_id: str, judged: Sequence[Judged], files: Mapping[str, bytes], source: Source) -> Record:
-    """Return the record of a sweep: `judged` are the windows in order, `files` theirs and those of new references."""
+def sweep_record(
+    record_id: str, judged: Sequence[Judged], made: Sequence[str], files: Mapping[str, bytes], source: Source
+) -> Record:
+    """Return the record of a sweep: `judged` are the windows in order, `made` the models with a new reference.
+
+    `files` are those of both.
+    """
     trailers = (*_trailers(judged), *source.trailers)
-    return Record(record_id, Kind.MONITOR, subject_of(judged), trailers, body=_body(judged), files=files)
+    return Record(record_id, Kind.MONITOR, subject_of(judged, made), trailers, body=_body(judged), files=files)
 
 
-def subject_of(judged: Sequence[Judged]) -> str:
+def subject_of(judged: Sequence[Judged], made: Sequence[str]) -> str:
     """Return the words for a sweep: `monitor: 3 models, day 2012-01-05: churn warn (drift plan psi 0.31 > 0.22)`."""
-    models = list(dict.fromkeys(item.model for item in judged))
+    models = list(dict.fromkeys(item.model for item in judged) if judged else made)
     who = models[0] if len(models) == 1 else f"{len(models)} models"
-    return line_of(f"monitor: {who}, {_spans(judged)}: {_healths(judged)}")[:SUBJECT]
+    found = f"{_spans(judged)}: {_healths(judged)}" if judged else "what windows are compared with"
+    return line_of(f"monitor: {who}, {found}")[:SUBJECT]
 
 
 def _spans(judged: Sequence[Judged]) -> str:
