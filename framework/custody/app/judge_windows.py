@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -76,6 +77,7 @@ class _Course:
         item = material.watched
         self.subject = Subject(item.name, item.run.id, item.version, self.reference, judged_by(item))
         self.known = {(one.what, one.window.name): one for one in material.history}
+        self.inputs = sorted(_place(one.window) for one in self.known.values() if one.what == INPUTS)
         self.judged: list[Judged] = []
         self.waiting: list[Judged] = []
         self.already = 0
@@ -90,14 +92,15 @@ class _Course:
         if new is None:
             self.already += 1
             return
+        if what == INPUTS and (what, window.name) not in self.known:
+            insort(self.inputs, _place(window))
         self.known[what, window.name] = new
         self.judged.append(new)
 
-    def before(self, window: Window, what: str) -> list[Judged]:
-        """Return the windows of a kind that ended when this one began, in order."""
-        start = start_of(window)
-        found = [(end_of(one.window), one) for one in self.known.values() if one.what == what]
-        return [one for end, one in sorted(found, key=lambda pair: pair[0]) if end <= start]
+    def before(self, window: Window) -> list[Judged]:
+        """Return the windows of inputs that ended when this one began, in order."""
+        place = bisect_right(self.inputs, start_of(window), key=lambda item: item[0])
+        return [self.known[INPUTS, name] for _, name in self.inputs[:place]]
 
     def _inputs(self, window: Window, observed: Mapping[str, Any]) -> Judged:
         newest = datetime.fromisoformat(observed["newest"]) if observed["newest"] else None
@@ -109,7 +112,7 @@ class _Course:
             observed["undated"],
             self.material.seen["source"]["time"],
         )
-        verdict = judge_inputs(self.monitors, self.reference, seen, self.before(window, INPUTS))
+        verdict = judge_inputs(self.monitors, self.reference, seen, self.before(window))
         fired, measures, notes = judge_estimate(self.monitors, self.base, observed.get("scores"), verdict.signals)
         verdict = replace(verdict, signals=(*verdict.signals, *fired), notes=(*verdict.notes, *notes))
         return replace(judged_inputs(self.subject, window, observed, verdict), measures=measures)
@@ -130,6 +133,11 @@ class _Course:
         ]
         moved = [one for one in same if any(signal.monitor not in _ABOUT_ANSWERS for signal in one.signals)]
         return None if not same else 2 * len(moved) < len(same)
+
+
+def _place(window: Window) -> tuple[datetime, str]:
+    """Return what windows are in order by: their ends, and their names."""
+    return end_of(window), window.name
 
 
 def joined_rows(material: Material, window: Window, observed: Mapping[str, Any]) -> Joined:
