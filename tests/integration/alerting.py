@@ -17,7 +17,8 @@ from custody.app.incidents import update
 from custody.app.outbox import Delivery, deliver_now
 from custody.app.project import Project, open_project
 from custody.core.jsonfile import json_bytes
-from custody.domain.monitoring import Health, Incident, Judged, Signal, Window
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Health, Judged, Signal, Window
 from custody.domain.monitors import Every, Level
 from custody.domain.record import Kind, Record
 from tests.integration.repository import CONFIG, Repository

@@ -29,7 +29,7 @@ from custody.app.who import source_behind
 from custody.core.choice import EVERYTHING, Choice
 from custody.core.recording import data_record
 from custody.domain.graph import Event
-from custody.domain.monitoring import Incident
+from custody.domain.incident import Incident
 from custody.domain.plan import Category, Change
 from custody.domain.ports import Engine, Shared
 from custody.domain.spec import Spec

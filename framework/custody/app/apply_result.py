@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from custody.domain.monitoring import Incident
+from custody.domain.incident import Incident
 from custody.domain.plan import Category, Plan, StageMove
 from custody.domain.record import Run, RunStatus
 

@@ -17,7 +17,7 @@ from custody.core.alert_records import acknowledge_record, silence_record
 from custody.core.paging import ANY, active, covers
 from custody.core.recording import line_of
 from custody.digest import digest
-from custody.domain.monitoring import Flag, Incident
+from custody.domain.incident import Flag, Incident
 from custody.domain.record import Record
 from custody.errors import UsageError
 

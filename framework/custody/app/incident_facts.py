@@ -12,10 +12,12 @@ from typing import Any
 from custody.app.predictions import batches
 from custody.app.project import Project
 from custody.core.alert_words import day_of
-from custody.core.episodes import Watched, in_order, utc
+from custody.core.episodes import Watched, in_order
 from custody.core.incidents import grouped
+from custody.core.instants import utc
 from custody.core.suspects import stream_of
-from custody.domain.monitoring import Health, Incident, Judged
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Health, Judged
 from custody.domain.record import Entry, Kind, ModelState, Run, StagePointer
 from custody.domain.spec import ModelSpec, Spec
 from custody.errors import CustodyError, GitError

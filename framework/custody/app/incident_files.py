@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from custody.core.alert_records import acknowledgement_path, incident_path, receipts_path
-from custody.core.episodes import utc
+from custody.core.instants import utc
 from custody.core.jsonfile import json_object
-from custody.domain.monitoring import Flag, Incident, Judged
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import Judged
 from custody.domain.ports import Files
 from custody.errors import LedgerError, UsageError
 

@@ -17,10 +17,11 @@ from custody.app.project import Project
 from custody.app.run_windows import run_windows
 from custody.app.who import source_of
 from custody.core.alert_records import alert_record
-from custody.core.episodes import Watched, confirmation, utc
+from custody.core.episodes import Watched, confirmation
 from custody.core.incidents import settle
+from custody.core.instants import utc
 from custody.core.paging import Audience, due, tell
-from custody.domain.monitoring import Incident
+from custody.domain.incident import Incident
 from custody.domain.monitors import Every, Monitors
 from custody.domain.spec import Spec
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from custody.app.step import Work
+from custody.core.instants import MICROS, of_micros
 from custody.core.joining import match
 from custody.domain.monitoring import Window
 from custody.errors import ContractError
 from custody.kit import frame, lenient, scoring
 from custody.kit.evaluation import Question
 from custody.kit.live import Feed, Seen, located, tables
-
-_MICROSECONDS = 1e6
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ def _observed(work: Work, question: Question) -> Observed:
         written = rules.get(settings["observed"], {}).get("format")
         times, dated = lenient.moments(table.column(settings["observed"]), written, work.settings["zone"])
         kept &= dated
-        known = times[kept] / _MICROSECONDS
+        known = times[kept] / MICROS
     return Observed(_texts(ids)[kept], values[kept], known, int((~kept).sum()))
 
 
@@ -125,7 +124,7 @@ def _joined(work: Work, item: Answered, observed: Observed) -> dict[str, Any]:
     times = np.concatenate(item.times) if item.times else np.zeros(0, dtype=np.int64)
     told: dict[str, Any] = {
         "predictions": item.rows - found.repeated,
-        "last": _moment(int(times.max())) if len(times) else None,
+        "last": of_micros(int(times.max())).isoformat() if len(times) else None,
         "superseded": found.superseded,
         "repeated": found.repeated,
         "unread": observed.unread,
@@ -168,7 +167,3 @@ def _days(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
 
 def _texts(column: pa.ChunkedArray) -> NDArray[Any]:
     return np.array(column.fill_null("(null)").to_pylist(), dtype=np.str_)
-
-
-def _moment(micros: int) -> str:
-    return datetime.fromtimestamp(micros / _MICROSECONDS, UTC).isoformat()

@@ -9,7 +9,8 @@ from custody.app.branch import require_ledger
 from custody.app.incident_files import recorded_incidents
 from custody.app.project import Project
 from custody.app.windows_recorded import recorded_windows
-from custody.domain.monitoring import Incident, Judged
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Judged
 from custody.domain.monitors import Monitors
 from custody.errors import UsageError
 from custody.spec.hints import meant

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from custody.app.outbox import Delivery
 from custody.core.due import BY_ITSELF, Asked
-from custody.domain.monitoring import Incident, Judged
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Judged
 from custody.domain.ports import Shared
 
 

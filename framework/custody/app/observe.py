@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from custody.app.joining import Answered, join
 from custody.app.step import Work, one_thread
 from custody.core.due import end_of, start_of
 from custody.core.estimate import Calibration, score_counts
+from custody.core.instants import micros, of_micros
 from custody.core.profiles import add, add_counts, empty
 from custody.domain.graph import Ref, StepOutput
 from custody.domain.monitoring import Counts, Edges, Profile, Window
@@ -33,8 +33,6 @@ from custody.kit.evaluation import Question
 from custody.kit.frame import text_of
 from custody.kit.live import Feed, Piece, Seen, located, pieces
 from custody.kit.profiling import profile_of
-
-_MICROSECONDS = 1e6
 
 
 @dataclass(slots=True)
@@ -205,12 +203,12 @@ def _by_window(items: Sequence[Any], piece: Piece) -> Iterator[tuple[Any, NDArra
     if not items:
         return
     times = piece.times
-    starts = np.array([_micros(start_of(item.window)) for item in items])
+    starts = np.array([micros(start_of(item.window)) for item in items])
     if piece.trailing:
         after = np.flatnonzero(starts > times[0])
         yield items[after[0] if len(after) else -1], np.arange(len(times))
         return
-    ends = np.array([_micros(end_of(item.window)) for item in items])
+    ends = np.array([micros(end_of(item.window)) for item in items])
     place = np.searchsorted(starts, times, side="right") - 1
     place = np.where((place >= 0) & (times < ends[place]), place, -1)
     order = np.argsort(place, kind="stable")
@@ -262,7 +260,7 @@ def _told(watch: Watch) -> Iterator[dict[str, Any]]:
             "missing": [name for name in watch.cells if name not in there] if rows else [],
             "unknown": sorted(there - known) if rows else [],
             "prediction": tally.prediction.to_text() if tally.prediction else None,
-            "newest": None if newest is None else datetime.fromtimestamp(newest / _MICROSECONDS, UTC).isoformat(),
+            "newest": None if newest is None else of_micros(newest).isoformat(),
             "undated": tally.undated,
             **({"unscored": watch.unscored} if watch.unscored else {}),
             **({} if tally.scores is None else {"scores": tally.scores.tolist()}),
@@ -272,7 +270,3 @@ def _told(watch: Watch) -> Iterator[dict[str, Any]]:
 def _there(watch: Watch) -> set[str]:
     renamed = {stored: name for name, stored in watch.settings["live"]["columns"].items()}
     return {renamed.get(name, name) for name in watch.seen.columns}
-
-
-def _micros(moment: datetime) -> int:
-    return round(moment.timestamp() * _MICROSECONDS)

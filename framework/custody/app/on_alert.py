@@ -41,7 +41,8 @@ from custody.core.guards import (
 from custody.core.holds import hold_words
 from custody.core.paging import acknowledged
 from custody.core.stages import AUTO, PRODUCTION
-from custody.domain.monitoring import Incident, Window
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Window
 from custody.domain.monitors import Every, Monitors
 from custody.domain.plan import Category
 from custody.domain.record import ModelState, Run, RunStatus

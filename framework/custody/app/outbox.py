@@ -23,7 +23,7 @@ from custody.core.alert_words import headline
 from custody.core.delivery import GIVE_UP, GRACE, KEEP, LEASE, message_key, next_attempt
 from custody.core.incident_screen import screen
 from custody.domain.channels import SECRET, Channel, DeliveryError, Message
-from custody.domain.monitoring import Incident
+from custody.domain.incident import Incident
 from custody.domain.record import Entry, Kind
 from custody.ledger.outbox import Outbox, Queued
 

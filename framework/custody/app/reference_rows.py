@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,12 +14,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from custody.app.step import Work
+from custody.core.due import start_of
+from custody.core.instants import MICROS, micros, of_micros
 from custody.core.windows import windows
 from custody.domain.monitoring import Window
 from custody.domain.monitors import Every, Monitors
 from custody.kit import lenient
 
-_MICROSECONDS, _HOUR = 1e6, 3.6e9
+_HOUR = 3600 * MICROS
 _WHOLE = 0.8
 """A first or last block with a smaller share of the rows of others is a part of a window."""
 _STRETCHES = 20
@@ -49,9 +51,9 @@ class Rows:
         if self.times is None or not len(self.times):
             rows = max(self.table.num_rows, 1)
             return np.arange(self.table.num_rows) * min(_STRETCHES, rows) // rows, ()
-        first, last = (datetime.fromtimestamp(int(at) / _MICROSECONDS, UTC) for at in (self.times[0], self.times[-1]))
+        first, last = (of_micros(int(at)) for at in (self.times[0], self.times[-1]))
         spans = tuple(windows(first, last + _MOMENT, every, ZoneInfo(self.zone)))
-        number = np.searchsorted(np.array([_micros(span.start) for span in spans]), self.times, side="right") - 1
+        number = np.searchsorted(np.array([micros(start_of(span)) for span in spans]), self.times, side="right") - 1
         counts = np.bincount(number, minlength=len(spans))
         least = _WHOLE * float(np.median(counts[counts > 0]))
         start, end = 0, len(spans)
@@ -80,7 +82,3 @@ def stretches(numbers: NDArray[np.int64]) -> list[tuple[int, int]]:
     start = int(within[0])
     ends = start + np.searchsorted(numbers[start : within[-1] + 1], np.arange(int(numbers.max()) + 2))
     return [(int(a), int(b - a)) for a, b in pairwise(ends)]
-
-
-def _micros(moment: str) -> int:
-    return round(datetime.fromisoformat(moment).timestamp() * _MICROSECONDS)

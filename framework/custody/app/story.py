@@ -12,11 +12,12 @@ from custody.app.project import Project
 from custody.app.render import render
 from custody.app.run_windows import run_windows
 from custody.core import story
-from custody.core.episodes import utc
 from custody.core.incident_screen import meaning, measured, times
+from custody.core.instants import utc
 from custody.core.paging import acknowledged, covers, silenced
 from custody.core.story import Happening
-from custody.domain.monitoring import Flag, Incident, Judged
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import Judged
 from custody.domain.record import Kind
 
 _RECORDS = 2000

@@ -8,7 +8,8 @@ from custody.core.alert_words import about, day_of, headline
 from custody.core.incidents import MODEL
 from custody.core.jsonfile import json_bytes
 from custody.core.recording import Source, line_of
-from custody.domain.monitoring import FORMAT, Flag, Incident
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import FORMAT
 from custody.domain.record import Kind, Record
 
 

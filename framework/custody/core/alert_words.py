@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from math import copysign
 
-from custody.core.episodes import utc
+from custody.core.instants import utc
 from custody.core.recording import line_of
 from custody.core.suspects import excess
-from custody.domain.monitoring import Incident, Signal
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Signal
 from custody.domain.monitors import Level
 
 _METRIC = frozenset({"drift", "prediction", "estimate", "run"})

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
+from custody.core.instants import utc
 from custody.core.suspects import ESTIMATE, RUN, excess, ordered, stream_of, worst
 from custody.domain.monitoring import Health, Judged, Signal, Window
 from custody.domain.monitors import Every, Level, Monitors
@@ -84,12 +84,6 @@ def in_order(windows: Iterable[Judged]) -> list[Judged]:
         if name not in newest or newest[name].revision < judged.revision:
             newest[name] = judged
     return sorted(newest.values(), key=lambda item: (utc(item.window.end), item.what, item.window.name))
-
-
-def utc(moment: str) -> str:
-    """Return a time with offset as UTC, so that times compare as text. Raises ValueError where it is none."""
-    found = datetime.fromisoformat(moment)
-    return (found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)).isoformat()
 
 
 def confirmation(monitors: Monitors, every: Every) -> tuple[int, int]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Self
 
-from custody.core.episodes import in_order, utc
+from custody.core.episodes import in_order
 from custody.core.gates import LOWER_IS_BETTER, NEARER_ZERO_IS_BETTER
-from custody.domain.monitoring import Health, Incident, Judged, Window
+from custody.core.instants import instant, utc
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Health, Judged, Window
 from custody.domain.monitors import DAY, Level, Monitors
 from custody.domain.record import Run
 from custody.domain.spec import DatasetSpec, ModelSpec, SplitKind
@@ -245,11 +247,7 @@ def _labels(judged: Judged) -> int:
 
 
 def _seconds(earlier: str, later: str) -> float:
-    return (_moment(later) - _moment(earlier)) / timedelta(seconds=1)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(utc(text))
+    return (instant(later) - instant(earlier)) / timedelta(seconds=1)
 
 
 def _days(seconds: float) -> str:

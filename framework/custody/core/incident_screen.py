@@ -13,7 +13,8 @@ from typing import Any
 from custody.core.alert_words import about, brief, day_of
 from custody.core.recording import line_of
 from custody.core.suspects import INPUTS, OUTCOMES, RUN, stream_of
-from custody.domain.monitoring import Flag, Incident, Signal
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import Signal
 
 WIDTH, HEIGHT = 80, 25
 _LABEL = 11

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from custody.core.episodes import Episode, Watched, episodes, utc
+from custody.core.episodes import Episode, Watched, episodes
+from custody.core.instants import utc
 from custody.core.suspects import INPUTS, ordered, stream_of, worst
 from custody.digest import digest
-from custody.domain.monitoring import Incident, IncidentState
+from custody.domain.incident import Incident, IncidentState
 
 COLUMNS = 3
 """So many columns of one dataset that turn bad in the same window are one fault of the dataset."""

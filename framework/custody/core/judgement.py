@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +10,7 @@ from custody.core.due import INPUTS, OUTCOMES
 from custody.core.judging_inputs import Verdict
 from custody.core.outcomes import Findings
 from custody.digest import digest
-from custody.domain.monitoring import Counts, Health, Judged, Profile, Signal, Window
-from custody.domain.monitors import Level
+from custody.domain.monitoring import Counts, Health, Judged, Profile, Window
 from custody.domain.reference import Reference
 
 
@@ -34,7 +33,7 @@ def profile_of_observed(observed: Mapping[str, Any]) -> Profile:
 
 def judged_inputs(subject: Subject, window: Window, observed: Mapping[str, Any], verdict: Verdict) -> Judged:
     """Return a window of inputs as it was judged; one without signals is never ok where it could not be."""
-    health = health_of(verdict.signals)
+    health = Health.of(verdict.signals)
     if health is Health.OK and (verdict.waiting or not observed["rows"]):
         health = Health.WAITING if observed["rows"] else Health.NO_DATA
     return Judged(
@@ -93,9 +92,3 @@ def settled(judged: Judged, before: Judged | None) -> Judged | None:
     if before.inputs == judged.inputs:
         return None
     return replace(judged, revision=before.revision + 1)
-
-
-def health_of(signals: Sequence[Signal]) -> Health:
-    """Return the health that signals make."""
-    levels = {signal.level for signal in signals}
-    return Health.ALERT if Level.ALERT in levels else Health.WARN if Level.WARN in levels else Health.OK

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from custody.core.drift import distance, stat_of
 from custody.core.due import end_of, start_of
-from custody.domain.monitoring import Counts, Incident, Judged
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Counts, Judged
 from custody.domain.reference import Known, Reference
 
 STEP, ROW, LEFT, TOP = 14, 20, 230, 26

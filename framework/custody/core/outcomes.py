@@ -116,13 +116,7 @@ def judge_outcomes(
         return Findings(Health.WAITING, share, notes=(few, *notes))
     sweep = _Sweep(outcomes, base, joined, in_band)
     sweep.judge(monitors.min_rows)
-    return Findings(health_of(sweep.signals), share, tuple(sweep.signals), sweep.measures, (*sweep.notes, *notes))
-
-
-def health_of(signals: list[Signal]) -> Health:
-    """Return the health of a window that was judged: that of its worst signal."""
-    levels = {signal.level for signal in signals}
-    return Health.ALERT if Level.ALERT in levels else Health.WARN if Level.WARN in levels else Health.OK
+    return Findings(Health.of(sweep.signals), share, tuple(sweep.signals), sweep.measures, (*sweep.notes, *notes))
 
 
 def too_few(found: Answers, min_rows: int) -> str:

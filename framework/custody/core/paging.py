@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from custody.core.episodes import utc
+from custody.core.instants import instant
 from custody.core.suspects import worst
-from custody.domain.monitoring import Flag, Incident, Signal
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import Signal
 from custody.domain.monitors import DAY, Level
 
 ANY = "*"
@@ -53,7 +54,7 @@ def due(incident: Incident, audience: Audience) -> Incident | None:
         return None
     waited = incident.paged is None or (
         audience.repeat > 0
-        and _moment(audience.at) - _moment(incident.paged) >= timedelta(seconds=audience.repeat)
+        and instant(audience.at) - instant(incident.paged) >= timedelta(seconds=audience.repeat)
         and not acknowledged(incident, audience.taken, audience.at)
     )
     to = _hearing(incident, audience)
@@ -66,7 +67,7 @@ def acknowledged(incident: Incident, taken: Flag | None, at: str) -> bool:
     """Whether the last acknowledgement holds: it was made after what paged last, and is not over."""
     if taken is None or not active(taken, at):
         return False
-    return incident.paged is None or _moment(taken.at) >= _moment(incident.paged)
+    return incident.paged is None or instant(taken.at) >= instant(incident.paged)
 
 
 def silenced(incident: Incident, silences: Iterable[Flag], at: str) -> bool:
@@ -96,7 +97,7 @@ def matches(pattern: str, model: str, signal: Signal) -> bool:
 
 def active(flag: Flag, at: str) -> bool:
     """Whether an acknowledgement or a silence is not over."""
-    return flag.until is None or _moment(at) < _moment(flag.until)
+    return flag.until is None or instant(at) < instant(flag.until)
 
 
 def _hearing(incident: Incident, audience: Audience) -> tuple[str, ...]:
@@ -114,7 +115,3 @@ def _paged(incident: Incident, audience: Audience) -> Incident:
     if incident.level is not Level.ALERT:
         return incident
     return replace(incident, pages=incident.pages + 1, paged=audience.at)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(utc(text))

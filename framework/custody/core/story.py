@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from custody.core.alert_words import brief
-from custody.core.episodes import in_order, utc
-from custody.domain.monitoring import Health, Incident, Judged, Signal
+from custody.core.episodes import in_order
+from custody.core.instants import utc
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Health, Judged, Signal
 from custody.domain.monitors import Level
 
 

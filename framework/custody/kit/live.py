@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from custody.core.instants import micros
 from custody.errors import ContractError
 from custody.kit.connectors import refuse_unknown
 from custody.kit.connectors.file import PARAMS, file_format, locate, shown_path
@@ -27,7 +28,6 @@ ROWS = 65_536
 """Rows that are looked at together."""
 _BLOCK = 8 << 20
 _PATTERN = frozenset("*?[")
-_MICROSECOND = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,4 +331,4 @@ def _micros(moment: date) -> int:
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * _MICROSECOND)
+    return micros(moment)

@@ -9,7 +9,8 @@ from custody.app.story import Shown, draft
 from custody.cli.views import incident as view
 from custody.core.story import Happening
 from custody.domain.channels import Message
-from custody.domain.monitoring import Flag, Incident, IncidentState, Signal
+from custody.domain.incident import Flag, Incident, IncidentState
+from custody.domain.monitoring import Signal
 from custody.domain.monitors import Level
 from custody.ledger.outbox import Queued
 from tests.unit.cli.golden import approve

@@ -28,7 +28,8 @@ from custody.core.guards import (
     rollback_withheld,
     withheld_lines,
 )
-from custody.domain.monitoring import Health, Incident, IncidentState, Judged, Signal, Window
+from custody.domain.incident import Incident, IncidentState
+from custody.domain.monitoring import Health, Judged, Signal, Window
 from custody.domain.monitors import DAY, Every, Level, Monitors, OnAlert
 from tests.unit.core import build
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from custody.core.alert_words import brief, headline
 from custody.core.incident_screen import HEIGHT, WIDTH, meaning, screen
-from custody.domain.monitoring import Flag, Incident, IncidentState, Signal
+from custody.domain.incident import Flag, Incident, IncidentState
+from custody.domain.monitoring import Signal
 from custody.domain.monitors import Level
 
 TEXT = st.text(max_size=30) | st.just("a long word " * 20) | st.just("x" * 200)

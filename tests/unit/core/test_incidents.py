@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from custody.core.episodes import Watched
 from custody.core.incidents import settle
-from custody.domain.monitoring import Health, Incident, Judged, Signal, Window
+from custody.domain.incident import Incident
+from custody.domain.monitoring import Health, Judged, Signal, Window
 from custody.domain.monitors import Alerting, Drift, Every, Level, Monitors
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from custody.core.delivery import GIVE_UP, message_key, next_attempt
 from custody.core.paging import Audience, acknowledged, due, matches, silenced, tell
-from custody.domain.monitoring import Flag, Incident, IncidentState, Signal
+from custody.domain.incident import Flag, Incident, IncidentState
+from custody.domain.monitoring import Signal
 from custody.domain.monitors import Level
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

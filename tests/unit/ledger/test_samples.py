@@ -14,7 +14,8 @@ from custody.core.basis import Basis
 from custody.core.profiles import from_texts
 from custody.domain.audit import Extent
 from custody.domain.batch import Batch
-from custody.domain.monitoring import Flag, Health, Incident, Judged
+from custody.domain.incident import Flag, Incident
+from custody.domain.monitoring import Health, Judged
 from custody.domain.monitors import Level
 from custody.domain.record import Kind, RunStatus
 from custody.domain.reference import Reference

@@ -10,7 +10,7 @@ from custody.app.story import Shown
 from custody.cli.views.text import Tone, columns, fit, one_line, plural
 from custody.core.alert_words import about, brief, headline
 from custody.core.incident_screen import screen
-from custody.domain.monitoring import Incident
+from custody.domain.incident import Incident
 from custody.domain.monitors import Level
 from custody.ledger.outbox import Queued
 
