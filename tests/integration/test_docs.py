@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from custody.domain import metrics
 from custody.domain.plan import Category
-from custody.kit import metrics
 from custody.spec.monitors import outcome_metrics
 from custody.spec.schema import KINDS, schema
 from tests.integration.repository import Repository, loans

@@ -12,7 +12,7 @@ from typing import Any
 from custody.app.predictions import batches
 from custody.app.project import Project
 from custody.core.alert_words import day_of
-from custody.core.episodes import Watched, in_order
+from custody.core.episodes import ModelWindows, in_order
 from custody.core.incidents import grouped
 from custody.core.instants import utc
 from custody.core.suspects import stream_of
@@ -30,7 +30,7 @@ _WALKED = 500
 _RECORDS = 200
 
 
-def facts_of(project: Project, spec: Spec, incident: Incident, watched: Mapping[str, Watched]) -> dict[str, Any]:
+def facts_of(project: Project, spec: Spec, incident: Incident, watched: Mapping[str, ModelWindows]) -> dict[str, Any]:
     """Return the facts of an incident, for the first of its models; what cannot be told is left out."""
     name = incident.models[0]
     model = spec.models.get(name)

@@ -10,22 +10,19 @@ from custody.core.alert_records import acknowledgement_path, incident_path, rece
 from custody.core.instants import utc
 from custody.core.jsonfile import json_object
 from custody.domain.incident import Flag, Incident
-from custody.domain.monitoring import Judged
 from custody.domain.ports import Files
 from custody.errors import LedgerError, UsageError
 
 _INCIDENTS, _SILENCES = "incidents", "silences"
 _OTHERS = (".ack.json", ".told.json")
 _SHORTEST = 4
-_MONTHLY = 3
-"""Slashes in the path of a window: monitoring/<model>/<month>/<window>.json."""
 _T = TypeVar("_T")
 
 
 def recorded_incidents(files: Files) -> tuple[Incident, ...]:
     """Return all incidents, the newest first. Raises LedgerError where one cannot be read."""
     paths = (path for path in files.under(_INCIDENTS) if not path.endswith(_OTHERS))
-    found = [_read(files, path, _incident) for path in paths]
+    found = [read_file(files, path, _incident) for path in paths]
     return tuple(sorted(found, key=lambda item: (utc(item.since), item.id), reverse=True))
 
 
@@ -49,35 +46,25 @@ def find_incident(files: Files, prefix: str) -> Incident:
 def acknowledgement(files: Files, incident_id: str) -> Flag | None:
     """Return the last acknowledgement of an incident; None where there is none."""
     path = acknowledgement_path(incident_id)
-    return _read(files, path, _flag) if files.read(path) is not None else None
+    return read_file(files, path, _flag) if files.read(path) is not None else None
 
 
 def silences(files: Files) -> tuple[Flag, ...]:
     """Return all silences, also those that are over, the newest first."""
-    found = [_read(files, path, _flag) for path in files.under(_SILENCES)]
+    found = [read_file(files, path, _flag) for path in files.under(_SILENCES)]
     return tuple(sorted(found, key=lambda flag: (flag.at, flag.id), reverse=True))
 
 
 def receipts(files: Files, incident_id: str) -> dict[str, str]:
     """Return which messages about an incident have arrived: when, by key."""
     path = receipts_path(incident_id)
-    return _read(files, path, _receipts) if files.read(path) is not None else {}
+    return read_file(files, path, _receipts) if files.read(path) is not None else {}
 
 
 def incident(files: Files, incident_id: str) -> Incident | None:
     """Return the incident with this id as it stands; None where there is none."""
     path = incident_path(incident_id)
-    return _read(files, path, _incident) if files.read(path) is not None else None
-
-
-def newest_month(files: Files, model: str) -> str | None:
-    """Return the month in which the newest windows of a model start, `2012-01`; None where there are none."""
-    return next((path.split("/")[2] for path in reversed(_windows(files, model))), None)
-
-
-def judged_windows(files: Files, model: str, since: str) -> tuple[Judged, ...]:
-    """Return the windows of a model that start in the month `since` or later. Raises LedgerError as all here."""
-    return tuple(_read(files, path, _judged) for path in _windows(files, model) if path.split("/")[2] >= since)
+    return read_file(files, path, _incident) if files.read(path) is not None else None
 
 
 def decode_incident(data: bytes) -> Incident:
@@ -86,16 +73,6 @@ def decode_incident(data: bytes) -> Incident:
         return _incident(json_object(data))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-def _windows(files: Files, model: str) -> list[str]:
-    return [path for path in files.under(f"monitoring/{model}") if path.count("/") == _MONTHLY]
-
-
-def _judged(value: dict[str, Any]) -> Judged:
-    found = Judged.from_dict(value)
-    utc(found.window.end), utc(found.window.start)
-    return found
 
 
 def _incident(value: dict[str, Any]) -> Incident:
@@ -120,7 +97,8 @@ def _items(value: Any) -> Iterator[tuple[Any, Any]]:
     yield from value.items()
 
 
-def _read(files: Files, path: str, decode: Callable[[dict[str, Any]], _T]) -> _T:
+def read_file(files: Files, path: str, decode: Callable[[dict[str, Any]], _T]) -> _T:
+    """Return what `decode` makes of a file of the ledger. Raises LedgerError where it cannot be read."""
     try:
         return decode(json_object(files.read(path) or b""))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from custody.app.incident_facts import facts_of
-from custody.app.incident_files import acknowledgement, judged_windows, newest_month, recorded_incidents, silences
+from custody.app.incident_files import acknowledgement, recorded_incidents, silences
 from custody.app.outbox import enqueue
 from custody.app.project import Project
 from custody.app.run_windows import run_windows
 from custody.app.who import source_of
+from custody.app.windows_recorded import judged_windows, newest_month
 from custody.core.alert_records import alert_record
-from custody.core.episodes import Watched, confirmation
+from custody.core.episodes import ModelWindows, confirmation
 from custody.core.incidents import settle
 from custody.core.instants import utc
 from custody.core.paging import Audience, due, tell
@@ -67,7 +68,7 @@ def audience_of(project: Project, spec: Spec, incident: Incident) -> Audience:
 
 
 def _told(
-    project: Project, spec: Spec, watched: Mapping[str, Watched], incident: Incident, before: Incident | None
+    project: Project, spec: Spec, watched: Mapping[str, ModelWindows], incident: Incident, before: Incident | None
 ) -> Incident:
     if incident.firing or before is None:
         facts = facts_of(project, spec, incident, watched)
@@ -80,17 +81,17 @@ def _monitors(spec: Spec, model: str) -> Monitors | None:
     return declared.monitors if declared else None
 
 
-def _watched(project: Project, spec: Spec, name: str, start: str | None, open_: Iterable[Incident]) -> Watched:
+def _watched(project: Project, spec: Spec, name: str, start: str | None, open_: Iterable[Incident]) -> ModelWindows:
     """Return a model with its windows from `start` or the first open incident on, and some before."""
     monitors = _monitors(spec, name)
     if monitors is None:
-        return Watched(name, "", Monitors(Every.DAY))
+        return ModelWindows(name, "", Monitors(Every.DAY))
     files = project.ledger.files
     starts = [utc(item.since) for item in open_ if name in item.models]
     starts += [utc(start) if start else f"{newest}-01T00:00:00+00:00"] if (newest := newest_month(files, name)) else []
     windows = judged_windows(files, name, _month_before(min(starts), monitors)) if starts else ()
     runs = run_windows(project.ledger, name) if monitors.alert.channels else ()
-    return Watched(name, spec.models[name].dataset.name, monitors, (*windows, *runs))
+    return ModelWindows(name, spec.models[name].dataset.name, monitors, (*windows, *runs))
 
 
 def _month_before(start: str, monitors: Monitors) -> str:

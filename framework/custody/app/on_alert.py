@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from custody.app.apply import ApplyOptions, apply
 from custody.app.contest import Contest, Running, contest
-from custody.app.incident_files import acknowledgement, judged_windows, recorded_incidents
+from custody.app.incident_files import acknowledgement, recorded_incidents
 from custody.app.incident_files import incident as incident_now
 from custody.app.incidents import record
 from custody.app.monitored import Acted
@@ -22,6 +22,7 @@ from custody.app.refresh import refresh
 from custody.app.rollback import hold, version_before
 from custody.app.trial import TrialOptions, try_models
 from custody.app.watched import watch
+from custody.app.windows_recorded import judged_windows
 from custody.core.choice import Choice
 from custody.core.guards import (
     RETRAIN,

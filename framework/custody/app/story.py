@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from custody.app.incident_files import acknowledgement, find_incident, judged_windows, receipts, silences
+from custody.app.incident_files import acknowledgement, find_incident, receipts, silences
 from custody.app.project import Project
 from custody.app.render import render
 from custody.app.run_windows import run_windows
+from custody.app.windows_recorded import judged_windows
 from custody.core import story
 from custody.core.incident_screen import meaning, measured, times
 from custody.core.instants import utc

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from custody.app.incident_files import judged_windows
+from custody.app.incident_files import read_file
 from custody.core.due import OUTCOMES, end_of
+from custody.core.instants import utc
 from custody.core.jsonfile import json_object
 from custody.domain.monitoring import Judged
 from custody.domain.ports import Files
 from custody.domain.reference import Reference
+
+_MONTHLY = 3
+"""Slashes in the path of a window: monitoring/<model>/<month>/<window>.json."""
 
 
 def path_of(judged: Judged) -> str:
@@ -33,6 +37,16 @@ def recorded_windows(files: Files, *names: str, since: str = "") -> tuple[Judged
     return tuple(sorted(found, key=lambda item: (end_of(item.window), item.what)))
 
 
+def newest_month(files: Files, model: str) -> str | None:
+    """Return the month in which the newest windows of a model start, `2012-01`; None where there are none."""
+    return next((path.split("/")[2] for path in reversed(_windows(files, model))), None)
+
+
+def judged_windows(files: Files, model: str, since: str) -> tuple[Judged, ...]:
+    """Return the windows of a model that start in the month `since` or later. Raises LedgerError as all here."""
+    return tuple(read_file(files, path, _judged) for path in _windows(files, model) if path.split("/")[2] >= since)
+
+
 def recorded_reference(files: Files, model: str) -> Mapping[str, Any] | None:
     """Return the reference of a model with its key; None where there is none that can be read: it is made again."""
     data = files.read(reference_path(model))
@@ -41,4 +55,14 @@ def recorded_reference(files: Files, model: str) -> Mapping[str, Any] | None:
         Reference.from_dict(found)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return found
+
+
+def _windows(files: Files, model: str) -> list[str]:
+    return [path for path in files.under(f"monitoring/{model}") if path.count("/") == _MONTHLY]
+
+
+def _judged(value: dict[str, Any]) -> Judged:
+    found = Judged.from_dict(value)
+    utc(found.window.end), utc(found.window.start)
     return found

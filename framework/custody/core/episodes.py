@@ -24,7 +24,7 @@ _MERGED = frozenset({"drift", "prediction"})
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ModelWindows:
     """One model with what is declared of it, and its windows in any order; `dataset` is the one that it reads."""
 
     model: str
@@ -58,7 +58,7 @@ class Episode:
         return utc(self.opened.start)
 
 
-def episodes(watched: Watched) -> tuple[Episode, ...]:
+def episodes(watched: ModelWindows) -> tuple[Episode, ...]:
     """Return the episodes of a model in order; only the last can be without end.
 
     Raises ValueError where a window's times cannot be read.
@@ -92,7 +92,7 @@ def confirmation(monitors: Monitors, every: Every) -> tuple[int, int]:
 
 
 def _after(
-    current: Episode | None, judged: Judged, streams: Mapping[str, Sequence[Judged]], watched: Watched
+    current: Episode | None, judged: Judged, streams: Mapping[str, Sequence[Judged]], watched: ModelWindows
 ) -> Episode | None:
     """Return the episode after one more window, the last of its stream; None where there is none."""
     count = confirmation(watched.monitors, judged.window.every)

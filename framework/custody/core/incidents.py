@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from custody.core.episodes import Episode, Watched, episodes
+from custody.core.episodes import Episode, ModelWindows, episodes
 from custody.core.instants import utc
 from custody.core.suspects import INPUTS, ordered, stream_of, worst
 from custody.digest import digest
@@ -23,7 +23,7 @@ _FOREVER = "9999"
 _ID = 12
 
 
-def settle(watched: Iterable[Watched], recorded: Iterable[Incident]) -> tuple[Incident, ...]:
+def settle(watched: Iterable[ModelWindows], recorded: Iterable[Incident]) -> tuple[Incident, ...]:
     """Return the incidents that are to be recorded anew: those whose state, level, signals or models changed.
 
     `recorded` are the incidents as they stand. What is watched holds all models that the open ones touch, or those are
@@ -85,7 +85,7 @@ class _Case:
         """Whether it was open when the episode was confirmed."""
         return episode.confirmed <= self.end and (episode.resolved or _FOREVER) > self.since
 
-    def incident(self, watched: Mapping[str, Watched], owners: Mapping[str, _Case]) -> Incident | None:
+    def incident(self, watched: Mapping[str, ModelWindows], owners: Mapping[str, _Case]) -> Incident | None:
         """Return the incident as it is now, with its next revision; None where it stands so."""
         if self.left:
             return None
@@ -114,7 +114,7 @@ class _Case:
             return made
         return replace(made, revision=self.old.revision + 1, to=()) if _said(made) != _said(self.old) else None
 
-    def _ended(self, watched: Mapping[str, Watched]) -> str | None:
+    def _ended(self, watched: Mapping[str, ModelWindows]) -> str | None:
         """Return when it was over: with the last of its episodes.
 
         Where windows were judged anew and there is none any more, with the newest window; None: it has none.
@@ -191,7 +191,7 @@ def _names(episode: Episode, dataset: str) -> Iterator[str]:
         yield digest([f"{MODEL}:{episode.model}", episode.opened.name, number])[:_ID]
 
 
-def _subject(old: Incident, models: set[str], members: Sequence[Episode], watched: Mapping[str, Watched]) -> str:
+def _subject(old: Incident, models: set[str], members: Sequence[Episode], watched: Mapping[str, ModelWindows]) -> str:
     """Return what the incident is about: a dataset where several of its models or columns turned bad, else a model."""
     if grouped(old):
         return old.subject

@@ -14,29 +14,6 @@ from numpy.typing import NDArray
 from custody.errors import ContractError
 from custody.kit.frame import text_of
 
-BINARY = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-    "selection_rate",
-)
-MULTICLASS = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision_macro",
-    "recall_macro",
-    "log_loss",
-    "roc_auc_ovr",
-)
-REGRESSION = ("rmse", "mae", "r2", "median_ae", "max_error", "bias")
-
 
 @dataclass(frozen=True, slots=True)
 class Predictions:

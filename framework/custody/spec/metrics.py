@@ -5,36 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from custody.domain.metrics import BINARY, MULTICLASS, REGRESSION
 from custody.domain.problem import Problem
 from custody.domain.spec import Manifest, ModelSpec, Task
 from custody.spec.hints import meant
 from custody.spec.words import listed, say
 
-TWO_CLASS_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "average_precision",
-    "log_loss",
-    "brier",
-    "selection_rate",
-)
-MANY_CLASS_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "precision_macro",
-    "recall_macro",
-    "log_loss",
-    "roc_auc_ovr",
-)
-NUMBER_METRICS = ("rmse", "mae", "r2", "median_ae", "max_error", "bias")
 METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.CLASSIFICATION: tuple(dict.fromkeys((*TWO_CLASS_METRICS, *MANY_CLASS_METRICS))),
-    Task.REGRESSION: NUMBER_METRICS,
+    Task.CLASSIFICATION: tuple(dict.fromkeys((*BINARY, *MULTICLASS))),
+    Task.REGRESSION: REGRESSION,
 }
 _TWINS: Mapping[str, str] = {
     "precision": "precision_macro",
@@ -55,7 +34,7 @@ def metric_problems(
 ) -> Iterator[Problem]:
     """Yield the metrics that do not fit; `named` are metrics and where the file of `kind` names each."""
     known, classes = METRICS[model.task], _classes(model, manifest)
-    fitting = known if classes is None else TWO_CLASS_METRICS if classes == _TWO else MANY_CLASS_METRICS
+    fitting = known if classes is None else BINARY if classes == _TWO else MULTICLASS
     for metric, dotted in named:
         if metric in fitting:
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custody.core.episodes import Watched
+from custody.core.episodes import ModelWindows
 from custody.core.incidents import settle
 from custody.domain.incident import Incident
 from custody.domain.monitoring import Health, Judged, Signal, Window
@@ -42,10 +42,10 @@ def month(number: int, *signals: Signal, model: str = "churn", revision: int = 1
     return Judged(model, "run1", "v1", window, "outcomes", health, 500, "digest", "reference", signals, revision)
 
 
-def watched(windows: Iterable[Judged], monitors: Monitors | None = None) -> list[Watched]:
+def watched(windows: Iterable[Judged], monitors: Monitors | None = None) -> list[ModelWindows]:
     found = list(windows)
     return [
-        Watched(name, dataset, monitors or Monitors(Every.DAY), [item for item in found if item.model == name])
+        ModelWindows(name, dataset, monitors or Monitors(Every.DAY), [item for item in found if item.model == name])
         for name, dataset in DATASETS.items()
     ]
 
@@ -228,7 +228,7 @@ def test_what_came_and_went_unseen_is_recorded_as_resolved() -> None:
 def test_an_incident_of_a_model_that_is_watched_no_more_ends() -> None:
     (incident,) = settle(watched([day(0, CONSTANT)]), ())
     assert settle((), (incident,)) == ()
-    (ended,) = settle([Watched("churn", "customers", Monitors(Every.DAY))], (incident,))
+    (ended,) = settle([ModelWindows("churn", "customers", Monitors(Every.DAY))], (incident,))
     assert not ended.firing
 
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from custody.domain.metrics import BINARY, MULTICLASS, REGRESSION
 from custody.errors import ContractError
-from custody.kit.metrics import BINARY, MULTICLASS, REGRESSION, Predictions, measure, positive_class
+from custody.kit.metrics import Predictions, measure, positive_class
 
 
 def found(truth: list[object], predicted: list[object], chances: object = None, scores: object = None) -> Predictions:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custody.domain.metrics import BINARY, MULTICLASS, REGRESSION
 from custody.domain.monitors import (
     DAY,
     Alerting,
@@ -27,7 +28,6 @@ from custody.domain.problem import Severity
 from custody.domain.spec import ModelSpec
 from custody.domain.uses import Uses
 from custody.spec.explain import explain
-from custody.spec.metrics import MANY_CLASS_METRICS, NUMBER_METRICS, TWO_CLASS_METRICS
 from custody.spec.monitors import monitors, outcome_metrics
 from custody.spec.schema import schema
 from custody.spec.yaml12 import parse
@@ -160,7 +160,7 @@ def test_the_defaults_of_outcomes_are_those_that_hold() -> None:
 
 
 def test_the_metrics_that_can_be_limited_are_those_of_gates() -> None:
-    known = {*TWO_CLASS_METRICS, *MANY_CLASS_METRICS, *NUMBER_METRICS} - {"bias"}
+    known = {*BINARY, *MULTICLASS, *REGRESSION} - {"bias"}
     assert set(outcome_metrics(schema("monitors")["properties"]["outcomes"]["properties"])) == known
 
 

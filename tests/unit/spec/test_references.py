@@ -6,8 +6,6 @@ import warnings
 import pytest
 
 from custody.domain.problem import Problem, Severity
-from custody.kit import metrics
-from custody.spec import metrics as known
 from tests.unit.spec.project import SOUND, VERSION, loaded, problems
 
 MODEL, DATA = "models/churn/model.yaml", "models/churn/data.yaml"
@@ -103,12 +101,6 @@ def test_metrics_fit_the_number_of_classes():
     }
     (problem,) = loaded(many).problems
     assert (problem.code, problem.help) == ("E207", ("use roc_auc_ovr",))
-
-
-def test_the_known_metrics_are_those_that_are_computed():
-    assert set(known.TWO_CLASS_METRICS) == set(metrics.BINARY)
-    assert set(known.MANY_CLASS_METRICS) == set(metrics.MULTICLASS)
-    assert set(known.NUMBER_METRICS) == set(metrics.REGRESSION)
 
 
 def test_regression_on_text_is_refused():

@@ -32,6 +32,8 @@ requests. There are neither passwords nor TLS: on another address than loopback,
 
 exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 cannot start, 64 no such model or version"""
 
+_BOUNDS = (("workers", 1, 64), ("port", 0, 65535), ("max_rows", 1, None), ("max_bytes", 1, None))
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     default = ServeOptions()
@@ -80,9 +82,12 @@ def _stopping(stop: Event) -> Iterator[None]:
 
 
 def _options(args: argparse.Namespace) -> ServeOptions:
-    if not (1 <= args.workers <= 64 and 0 <= args.port <= 65535 and args.max_rows > 0 and args.max_bytes > 0):  # noqa: PLR2004
-        message = "--workers is 1 to 64, --port 0 to 65535, --max-rows and --max-bytes are more than 0"
-        raise UsageError(message, code="E640", help=("custody serve --help",))
+    for name, least, most in _BOUNDS:
+        value = getattr(args, name)
+        if value < least or (most is not None and value > most):
+            allowed = f"{least} to {most}" if most is not None else f"{least} or more"
+            message = f"--{name.replace('_', '-')} is {allowed}, not {value}"
+            raise UsageError(message, code="E640", help=("custody serve --help",))
     if not args.seal_after > 0:
         raise UsageError("--seal-after is more than 0 seconds", code="E640", help=("custody serve --help",))
     return ServeOptions(
