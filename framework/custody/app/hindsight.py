@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from custody.app.project import Project
-from custody.core.jsonfile import json_object
+from custody.app.windows_recorded import recorded_reference
 from custody.domain.monitors import Monitors
 from custody.domain.problem import Place
 from custody.domain.reference import Reference
@@ -48,8 +48,8 @@ def _references(project: Project) -> LedgerFiles:
 
 def _reference(files: LedgerFiles, model: ModelSpec, monitors: Monitors) -> Reference | None:
     try:
-        data = files.read(f"monitoring/{model.name}/reference.json")
-        found = Reference.from_dict(json_object(data)) if data else None
-    except (CustodyError, ValueError, KeyError, TypeError, AttributeError):
+        recorded = recorded_reference(files, model.name)
+    except CustodyError:
         return None
+    found = Reference.from_dict(recorded) if recorded else None
     return found if found and found.every is monitors.every else None

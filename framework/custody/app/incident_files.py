@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 from custody.core.alert_records import acknowledgement_path, incident_path, receipts_path
 from custody.core.instants import utc
-from custody.core.jsonfile import json_object
+from custody.core.jsonfile import value_of
 from custody.domain.incident import Flag, Incident
 from custody.domain.ports import Files
-from custody.errors import LedgerError, UsageError
+from custody.errors import UsageError
 
 _INCIDENTS, _SILENCES = "incidents", "silences"
 _OTHERS = (".ack.json", ".told.json")
 _SHORTEST = 4
-_T = TypeVar("_T")
 
 
 def recorded_incidents(files: Files) -> tuple[Incident, ...]:
     """Return all incidents, the newest first. Raises LedgerError where one cannot be read."""
-    paths = (path for path in files.under(_INCIDENTS) if not path.endswith(_OTHERS))
-    found = [read_file(files, path, _incident) for path in paths]
+    found = files.values(_INCIDENTS, _incident, lambda path: not path.endswith(_OTHERS))
     return tuple(sorted(found, key=lambda item: (utc(item.since), item.id), reverse=True))
 
 
@@ -45,34 +42,27 @@ def find_incident(files: Files, prefix: str) -> Incident:
 
 def acknowledgement(files: Files, incident_id: str) -> Flag | None:
     """Return the last acknowledgement of an incident; None where there is none."""
-    path = acknowledgement_path(incident_id)
-    return read_file(files, path, _flag) if files.read(path) is not None else None
+    return files.value(acknowledgement_path(incident_id), _flag)
 
 
 def silences(files: Files) -> tuple[Flag, ...]:
     """Return all silences, also those that are over, the newest first."""
-    found = [read_file(files, path, _flag) for path in files.under(_SILENCES)]
-    return tuple(sorted(found, key=lambda flag: (flag.at, flag.id), reverse=True))
+    return tuple(sorted(files.values(_SILENCES, _flag), key=lambda flag: (flag.at, flag.id), reverse=True))
 
 
 def receipts(files: Files, incident_id: str) -> dict[str, str]:
     """Return which messages about an incident have arrived: when, by key."""
-    path = receipts_path(incident_id)
-    return read_file(files, path, _receipts) if files.read(path) is not None else {}
+    return files.value(receipts_path(incident_id), _receipts) or {}
 
 
 def incident(files: Files, incident_id: str) -> Incident | None:
     """Return the incident with this id as it stands; None where there is none."""
-    path = incident_path(incident_id)
-    return read_file(files, path, _incident) if files.read(path) is not None else None
+    return files.value(incident_path(incident_id), _incident)
 
 
 def decode_incident(data: bytes) -> Incident:
     """Read the file of an incident. Raises ValueError where it is not as custody writes it."""
-    try:
-        return _incident(json_object(data))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return value_of(_incident, data)
 
 
 def _incident(value: dict[str, Any]) -> Incident:
@@ -90,17 +80,4 @@ def _flag(value: dict[str, Any]) -> Flag:
 
 
 def _receipts(value: dict[str, Any]) -> dict[str, str]:
-    return {str(key): str(at) for key, at in dict(_items(value["told"])).items()}
-
-
-def _items(value: Any) -> Iterator[tuple[Any, Any]]:
-    yield from value.items()
-
-
-def read_file(files: Files, path: str, decode: Callable[[dict[str, Any]], _T]) -> _T:
-    """Return what `decode` makes of a file of the ledger. Raises LedgerError where it cannot be read."""
-    try:
-        return decode(json_object(files.read(path) or b""))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{path} on the ledger cannot be read: {type(error).__name__}: {error}"
-        raise LedgerError(message, code="E702", help=("custody verify",)) from error
+    return {str(key): str(at) for key, at in value["told"].items()}

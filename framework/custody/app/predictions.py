@@ -9,10 +9,10 @@ from typing import Any
 
 from custody.app.project import Project
 from custody.app.sealing import journal_root
-from custody.core.predictions import ID, KEY, PREDICTION, PROBABILITY, TIME, decode_batch, moment, moment_of
+from custody.core.predictions import ID, KEY, PREDICTION, PROBABILITY, TIME, batch_of, moment, moment_of
 from custody.domain.batch import Batch
 from custody.domain.serving import Prediction, Promoted
-from custody.errors import CustodyError, LedgerError, UsageError
+from custody.errors import CustodyError, UsageError
 from custody.serving import journal
 from custody.serving.frames import FrameError
 
@@ -64,9 +64,7 @@ def batches(project: Project, model: str, start: str | None = None, end: str | N
     found = [
         batch
         for name in (model, *state.was)
-        for path in project.ledger.files.under(f"{_FOLDER}/{name}")
-        if _period_holds(path, low, high)
-        for batch in (_batch(project, path),)
+        for batch in _batches(project, f"{_FOLDER}/{name}", low, high)
         if (low is None or batch.last >= low) and (high is None or batch.first < high)
     ]
     return tuple(sorted(found, key=lambda batch: (batch.first, batch.id)))
@@ -120,12 +118,9 @@ def _period_holds(path: str, low: str | None, high: str | None) -> bool:
     return (low is None or period >= low[:7]) and (high is None or period <= high[:7])
 
 
-def _batch(project: Project, path: str) -> Batch:
-    data = project.ledger.files.read(path)
-    try:
-        return decode_batch(data or b"")
-    except ValueError as error:
-        raise LedgerError(f"{path} on the ledger cannot be read: {error}", help=("custody verify",)) from error
+def _batches(project: Project, folder: str, low: str | None, high: str | None) -> tuple[Batch, ...]:
+    """Return the batches below a folder, of months that may hold rows from `low` to `high`."""
+    return project.ledger.files.values(folder, batch_of, lambda path: _period_holds(path, low, high))
 
 
 def _models(project: Project) -> list[str]:
@@ -135,17 +130,14 @@ def _models(project: Project) -> list[str]:
 def _likely(project: Project, moment_: str) -> Iterator[Batch]:
     at = datetime.fromisoformat(moment_)
     low, high = ((at + by).isoformat(timespec="microseconds") for by in (-_SLACK, _SLACK))
-    for path in project.ledger.files.under(_FOLDER):
-        if _period_holds(path, low, high):
-            batch = _batch(project, path)
-            if batch.last >= low and batch.first <= high:
-                yield batch
+    for batch in _batches(project, _FOLDER, low, high):
+        if batch.last >= low and batch.first <= high:
+            yield batch
 
 
-def all_batches(project: Project) -> Iterator[Batch]:
-    """Yield every sealed batch, of all models. Raises LedgerError where one cannot be read."""
-    for path in project.ledger.files.under(_FOLDER):
-        yield _batch(project, path)
+def all_batches(project: Project) -> tuple[Batch, ...]:
+    """Return every sealed batch, of all models. Raises LedgerError where one cannot be read."""
+    return _batches(project, _FOLDER, None, None)
 
 
 def _in_batch(project: Project, batch: Batch, name: str, missing: list[Batch]) -> Found | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from custody.app.incident_files import read_file
 from custody.core.due import OUTCOMES, end_of
 from custody.core.instants import utc
 from custody.core.jsonfile import json_object
@@ -20,12 +19,12 @@ _MONTHLY = 3
 def path_of(judged: Judged) -> str:
     """Return the file of a window."""
     suffix = f".{OUTCOMES}" if judged.what == OUTCOMES else ""
-    return f"monitoring/{judged.model}/{judged.window.period}/{judged.window.name}{suffix}.json"
+    return f"{_folder(judged.model)}/{judged.window.period}/{judged.window.name}{suffix}.json"
 
 
 def reference_path(model: str) -> str:
     """Return the file of a model's reference."""
-    return f"monitoring/{model}/reference.json"
+    return f"{_folder(model)}/reference.json"
 
 
 def recorded_windows(files: Files, *names: str, since: str = "") -> tuple[Judged, ...]:
@@ -39,12 +38,12 @@ def recorded_windows(files: Files, *names: str, since: str = "") -> tuple[Judged
 
 def newest_month(files: Files, model: str) -> str | None:
     """Return the month in which the newest windows of a model start, `2012-01`; None where there are none."""
-    return next((path.split("/")[2] for path in reversed(_windows(files, model))), None)
+    return next((path.split("/")[2] for path in reversed(files.under(_folder(model))) if _is_window(path)), None)
 
 
 def judged_windows(files: Files, model: str, since: str) -> tuple[Judged, ...]:
     """Return the windows of a model that start in the month `since` or later. Raises LedgerError as all here."""
-    return tuple(read_file(files, path, _judged) for path in _windows(files, model) if path.split("/")[2] >= since)
+    return files.values(_folder(model), _judged, lambda path: _is_window(path) and path.split("/")[2] >= since)
 
 
 def recorded_reference(files: Files, model: str) -> Mapping[str, Any] | None:
@@ -58,8 +57,12 @@ def recorded_reference(files: Files, model: str) -> Mapping[str, Any] | None:
     return found
 
 
-def _windows(files: Files, model: str) -> list[str]:
-    return [path for path in files.under(f"monitoring/{model}") if path.count("/") == _MONTHLY]
+def _folder(model: str) -> str:
+    return f"monitoring/{model}"
+
+
+def _is_window(path: str) -> bool:
+    return path.count("/") == _MONTHLY
 
 
 def _judged(value: dict[str, Any]) -> Judged:

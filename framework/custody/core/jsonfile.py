@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _WORDS = {None: "null", True: "true", False: "false"}
 
@@ -66,3 +68,11 @@ def json_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a JSON object, found {type(value).__name__}")  # noqa: TRY004 - one failure kind
     return value
+
+
+def value_of(decode: Callable[[dict[str, Any]], T], data: bytes) -> T:
+    """Return what `decode` makes of a JSON object. Raises ValueError where it is not as custody writes it."""
+    try:
+        return decode(json_object(data))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"it is not as custody writes it ({type(error).__name__}: {error})") from error

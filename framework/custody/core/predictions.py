@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from custody.core.jsonfile import json_bytes, json_object
+from custody.core.jsonfile import json_bytes, value_of
 from custody.core.recording import SUBJECT, Source
 from custody.digest import digest
 from custody.domain.batch import Batch
@@ -81,13 +81,15 @@ def batch_path(batch: Batch) -> str:
 
 def decode_batch(data: bytes) -> Batch:
     """Read the file of a batch. Raises ValueError where it is none."""
-    try:
-        batch = Batch.from_dict(json_object(data))
-        texts = (batch.id, batch.model, batch.run, batch.first, batch.last, batch.content, batch.root)
-        if type(batch.rows) is not int or not all(isinstance(text, str) for text in texts):
-            raise ValueError("a value of another type")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no batch of predictions: {type(error).__name__} {error}") from error
+    return value_of(batch_of, data)
+
+
+def batch_of(value: Mapping[str, Any]) -> Batch:
+    """Read a batch. Raises KeyError, TypeError or ValueError where it is none."""
+    batch = Batch.from_dict(value)
+    texts = (batch.id, batch.model, batch.run, batch.first, batch.last, batch.content, batch.root)
+    if type(batch.rows) is not int or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a value of another type")
     return batch
 
 

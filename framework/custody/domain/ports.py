@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event as Cancel
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from custody.domain.audit import Extent, Looked
 from custody.domain.graph import Event, Graph, Node, Outcome, Ref, StepRecord
 from custody.domain.record import Entry, Headline, ModelState, Record, Run, State
 from custody.domain.revision import Commit, Read
 from custody.domain.search import RunQuery, RunRow
+
+T = TypeVar("T")
 
 
 class Store(Protocol):
@@ -99,6 +101,17 @@ class Files(Protocol):
 
     def under(self, folder: str) -> tuple[str, ...]:
         """Return the paths of all files below `folder`, sorted by name."""
+
+    def value(self, path: str, decode: Callable[[dict[str, Any]], T]) -> T | None:
+        """Return what `decode` makes of the JSON object at `path`; None where there is no file.
+
+        What `decode` raises for an object that is not as custody writes it becomes a LedgerError.
+        """
+
+    def values(
+        self, folder: str, decode: Callable[[dict[str, Any]], T], wanted: Callable[[str], bool] = ...
+    ) -> tuple[T, ...]:
+        """Return what `decode` makes of the files below `folder` whose paths are `wanted`, sorted by name."""
 
 
 class Ledger(Protocol):
