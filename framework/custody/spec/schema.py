@@ -31,12 +31,33 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 
 @cache
 def schema(kind: str) -> Mapping[str, Any]:
-    """Return the schema (draft-07) of a kind of file; raises UsageError where there is no such kind."""
+    """Return the schema (draft-07) of a kind of file; raises UsageError where there is no such kind.
+
+    What several keys have in common stands once in the file, as a definition; it is whole here at each of them.
+    """
     if kind not in KINDS:
         raise UsageError(f"there is no schema {say(kind)}", code="E101", help=meant(kind, KINDS))
     text = (Path(__file__).parent / "schemas" / f"{kind}.json").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = json.loads(text)
-    return loaded
+    loaded: dict[str, Any] = json.loads(text)
+    definitions = loaded.pop("definitions", None)
+    whole: Mapping[str, Any] = _whole(loaded, definitions) if definitions else loaded
+    return whole
+
+
+def _whole(rules: Any, definitions: Mapping[str, Any]) -> Any:
+    """Put the definition that a `$ref` names in its place, with what stands beside the `$ref` laid over it."""
+    if isinstance(rules, list):
+        return [_whole(item, definitions) for item in rules]
+    if not isinstance(rules, dict):
+        return rules
+    own = {key: _whole(item, definitions) for key, item in rules.items() if key != "$ref"}
+    named = rules["$ref"].rpartition("/")[2] if isinstance(rules.get("$ref"), str) else None
+    return _laid_over(_whole(definitions[named], definitions), own) if named else own
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = (key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict))
+    return {**below, **above, **{key: _laid_over(below[key], above[key]) for key in both}}
 
 
 def for_editor(kind: str) -> Mapping[str, Any]:
