@@ -58,6 +58,10 @@ def test_nothing_heavy(history: History, arguments: list[str]) -> None:
     assert not imported(history, *arguments) & set(HEAVY)
 
 
+def test_check_and_status_need_no_numbers(history: History) -> None:
+    assert not {name for verb in ("check", "status", "incident") for name in imported(history, verb)} & {"numpy"}
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plan", "--help"], ["apply", "--help"]])
 def test_help_imports_next_to_nothing(history: History, arguments: list[str]) -> None:
     found = imported(history, *arguments)

@@ -30,13 +30,15 @@ class Sight:
 
 def sights(project: Project, models: Iterable[ModelSpec]) -> Iterator[Sight]:
     """Yield what the recorded references say of declared limits; nothing where there is none that can be read."""
-    from custody.core.hindsight import declares_limits, hindsight
-
-    asked = [(model, model.monitors) for model in models if model.monitors and declares_limits(model.monitors)]
+    asked = [(model, model.monitors) for model in models if model.monitors and model.monitors.declares_limits]
     references = _references(project) if asked else None
     for model, monitors in asked:
         reference = _reference(references, model, monitors) if references else None
-        for found in hindsight(monitors, reference) if reference else ():
+        if reference is None:
+            continue
+        from custody.core.hindsight import hindsight  # numpy: for what has a reference alone
+
+        for found in hindsight(monitors, reference):
             yield Sight(model.place(MONITORS, found.dotted), found.text, found.fired, found.of)
 
 

@@ -37,18 +37,6 @@ def hindsight(monitors: Monitors, reference: Reference) -> tuple[Hindsight, ...]
     return (*_drift(monitors, reference), *_outcomes(monitors, reference))
 
 
-def declares_limits(monitors: Monitors) -> bool:
-    """Whether anything is declared that hindsight could tell of."""
-    rules = (monitors.drift.features, monitors.drift.prediction)
-    outcomes = monitors.outcomes
-    limited = outcomes and (any(_bound(item) for item in outcomes.metrics) or isinstance(outcomes.bias, (int, float)))
-    return any(rule and isinstance(rule.limit, (int, float)) for rule in rules) or bool(limited)
-
-
-def _bound(limit: object) -> bool:
-    return any(getattr(limit, name) is not None for name in ("min", "max"))
-
-
 def _drift(monitors: Monitors, reference: Reference) -> Iterator[Hindsight]:
     if reference.every is not monitors.every:
         return

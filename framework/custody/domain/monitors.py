@@ -159,3 +159,13 @@ class Monitors:
     on_alert: OnAlert = OnAlert()
     declared: Mapping[str, object] = field(default_factory=dict)
     """The file as it was written, after profiles: what is recorded and compared by a plan."""
+
+    @property
+    def declares_limits(self) -> bool:
+        """Whether any limit of drift or outcomes is a number, which a reference can tell how often it would fire."""
+        rules = (self.drift.features, self.drift.prediction)
+        outcomes = self.outcomes
+        bounds = [bound for item in outcomes.metrics for bound in (item.min, item.max)] if outcomes else []
+        bounds += [outcomes.bias] if outcomes and isinstance(outcomes.bias, (int, float)) else []
+        drift = any(rule and isinstance(rule.limit, (int, float)) for rule in rules)
+        return drift or any(bound is not None for bound in bounds)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from custody.core.hindsight import declares_limits, hindsight
+from custody.core.hindsight import hindsight
 from custody.domain.monitoring import Counts, Edges
 from custody.domain.monitors import TRAINING, Every, Monitors
 from custody.domain.outcome import OutcomeBase
@@ -78,6 +78,6 @@ def test_at_most_three_columns_are_named() -> None:
 
 
 def test_what_is_calibrated_needs_no_hindsight() -> None:
-    assert not declares_limits(declared("drift: {features: auto}\noutcomes: {uses: file, join: i, r2: auto}"))
-    assert declares_limits(declared("outcomes: {uses: file, join: i, bias: 3}"))
-    assert declares_limits(declared("drift: {prediction: {psi: {alert: 1}}}"))
+    assert not declared("drift: {features: auto}\noutcomes: {uses: file, join: i, r2: auto}").declares_limits
+    assert declared("outcomes: {uses: file, join: i, bias: 3}").declares_limits
+    assert declared("drift: {prediction: {psi: {alert: 1}}}").declares_limits
