@@ -5,7 +5,7 @@ Both are loaded, and score the live rows, in step processes; what the model said
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from threading import Event as Cancel
@@ -15,6 +15,7 @@ import numpy as np
 
 from custody.app.judge_windows import Material, joined_rows
 from custody.app.monitor_graph import Sight, observe_node
+from custody.app.monitor_references import error_of, made_of
 from custody.app.monitor_run import running
 from custody.app.monitored import MonitorOptions
 from custody.app.predictions import batches
@@ -119,11 +120,10 @@ def _unsaid(monitors: Monitors) -> Monitors:
 
 
 def _facts(outcome: Outcome, window: Window) -> Mapping[str, Any]:
-    step = next(iter(outcome.steps), None)
-    if step is None or step.output is None:
-        why = step.error if step else "interrupted"
-        raise CustodyError(f"the rows of {window.name} could not be scored: {why}")
-    return step.output.facts
+    seen = made_of(outcome)
+    if seen is None:
+        raise CustodyError(f"the rows of {window.name} could not be scored: {error_of(outcome)}")
+    return seen
 
 
 def _span(window: Window) -> tuple[str, str]:
@@ -143,11 +143,6 @@ def _metric(monitors: Monitors, found: Answers) -> str:
 
 
 def _measured(found: Answers) -> dict[str, float]:
-    return dict(_values(found))
-
-
-def _values(found: Answers) -> Iterator[tuple[str, float]]:
     once = np.ones((1, len(found.ids)))
     with np.errstate(all="ignore"):
-        for name, measure in measures(found).items():
-            yield name, float(measure(once)[0])
+        return {name: float(measure(once)[0]) for name, measure in measures(found).items()}
