@@ -117,6 +117,7 @@ def test_the_verdict(found: Comment, words: str) -> None:
     assert words in markdown.text(found).splitlines()[1]
 
 
+@pytest.mark.heavy
 def test_long_comments_are_cut_in_order_and_the_summary_never() -> None:
     whole = comment("x" * 30, models=300)
     seen = []

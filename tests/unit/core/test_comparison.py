@@ -100,6 +100,7 @@ def test_a_real_difference_is_told_and_noise_is_not() -> None:
     assert noise.metric("accuracy").words == "no clear difference"
 
 
+@pytest.mark.heavy
 def test_the_interval_covers_as_often_as_it_says() -> None:
     held = 0
     for seed in range(60):

@@ -278,6 +278,7 @@ def test_names_with_patterns_are_names(tmp_path: Path) -> None:
     assert csv(tmp_path, "a,b\n1,2\n", name="t[0-9]*'.csv").table.to_pylist() == [{"a": 1, "b": 2}]
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(

@@ -100,6 +100,7 @@ rows = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.heavy
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.lists(rows, min_size=1, max_size=8))
 def test_flat_values_come_back_as_they_were(tmp_path: Path, found: list[dict[str, Any]]) -> None:
